@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "base/workers.h"
+#include "chunk/source.h"
+#include "store/layer_store.h"
+
+/* Brings missing units of layers into the store: single flight per unit, adjacent units in one
+ * request, the next source when one fails, a bound on memory and on waiting. Its state lives on
+ * the net loop; decoding, digests and disk run on the workers. */
+struct fetcher;
+
+struct fetcher_options {
+	struct loop *loop;       /* the net loop; borrowed */
+	struct workers *workers; /* borrowed */
+	uint64_t memory_limit;   /* bytes of encoded and decoded data in flight; default 256 MiB */
+	uint64_t deadline_ns;    /* a wait that took longer fails; default 60 s */
+	uint64_t background_bytes_per_s; /* of encoded bytes; 0: no limit */
+	unsigned max_requests;           /* concurrent requests of one layer; default 8 */
+};
+
+MUST_CHECK int fetcher_new(
+	const struct fetcher_options *options, struct fetcher **out, struct error *err);
+/* No layer is registered any more. Any thread but the net loop. */
+void fetcher_free(struct fetcher *fetcher);
+void fetcher_freep(struct fetcher **fetcher);
+
+/* A layer that units are fetched for. */
+struct fetch_layer;
+
+struct fetch_layer_options {
+	struct layer_store *store;      /* borrowed until fetch_layer_free() */
+	const struct unit_table *units; /* borrowed */
+	struct source **sources; /* in the order they are tried; owned by the layer on success */
+	size_t n_sources;
+	bool prefetch;   /* [0, prefetch_size) of the blob at once */
+	bool background; /* complete the layer when nobody waits */
+	/* Someone's read failed for good, or a source gave wrong bytes: the record behind an EIO.
+	 * Net loop or worker. */
+	void (*failed)(void *arg, uint64_t unit, const char *origin, const struct error *err);
+	/* Every unit is here. Called once, on a worker. */
+	void (*completed)(void *arg);
+	void *arg;
+};
+
+/* Any thread. */
+MUST_CHECK int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *options,
+	struct fetch_layer **out, struct error *err);
+/* Cancels what is under way, fails every wait with ERROR_CANCELLED, frees the sources; returns when
+ * no callback can come any more. Any thread but the net loop and the workers. */
+void fetch_layer_free(struct fetch_layer *layer);
+void fetch_layer_freep(struct fetch_layer **layer);
+
+/* Starts background completion, or stops it after the requests under way. Any thread. */
+void fetch_layer_set_background(struct fetch_layer *layer, bool on);
+
+/* Somebody needs the bytes [off, off + size) of the data space. Embed it; it belongs to the fetcher
+ * from fetch_wait_start() until done(). */
+struct fetch_wait {
+	struct fetch_layer *layer;
+	uint64_t off;
+	uint64_t size;
+	enum priority priority;
+
+	/* Exactly once, also after fetch_wait_cancel() (ERROR_CANCELLED). @err NULL: every unit was
+	 * present at that moment. Worker or net loop; must not block on a lock that is held across
+	 * fetcher calls. */
+	void (*done)(struct fetch_wait *wait, const struct error *err);
+
+	struct {
+		struct loop_task task;
+		struct fetch_wait *next;
+		struct fetch_wait *prev;
+		uint64_t deadline_ns;
+		uint64_t n_missing;
+		int state;
+	} fetcher; /* private */
+};
+
+/* Any thread; never blocks. */
+void fetch_wait_start(struct fetch_wait *wait);
+
+/* Any thread, any time before done() returned; done() follows soon, exactly once. The caller keeps
+ * the memory alive until then. A unit that nobody waits for any more and whose request has not been
+ * sent is not fetched. */
+void fetch_wait_cancel(struct fetch_wait *wait);
+
+struct fetch_layer_stats {
+	uint64_t fetched_bytes; /* encoded, as received */
+	uint64_t copied_bytes;  /* decoded, from other layers of the store */
+	uint64_t n_requests;
+	uint64_t n_waiting;     /* readers */
+	uint64_t bytes_per_s;   /* recent */
+	uint64_t round_trip_ns; /* measured */
+	uint64_t n_wrong;       /* units a source delivered wrong */
+	bool background;
+};
+/* Any thread. */
+void fetch_layer_stats(struct fetch_layer *layer, struct fetch_layer_stats *out);
