@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An operator new that can be made to fail, linked in place of the standard one. */
+#include "failing_new.h"
+
+#include <cstdlib>
+#include <new>
+
+static thread_local unsigned countdown;
+
+void failing_new_arm(unsigned n)
+{
+	countdown = n;
+}
+
+void *operator new(size_t size)
+{
+	if (countdown > 0 && --countdown == 0)
+		throw std::bad_alloc();
+	if (void *p = std::malloc(size > 0 ? size : 1))
+		return p;
+	throw std::bad_alloc();
+}
+
+void operator delete(void *p) noexcept
+{
+	std::free(p);
+}
+
+void operator delete(void *p, size_t size) noexcept
+{
+	(void)size;
+	std::free(p);
+}
