@@ -21,8 +21,8 @@ struct digest {
 /* 32 or 64. */
 size_t digest_size(const struct digest *digest);
 
-/* Parses "sha256:<64 lower-case hex>" or "sha512:<128 ...>"; anything else is ERROR_FORMAT (another
- * registered algorithm: ERROR_UNSUPPORTED) with the text, cut, in the message. */
+/* Parses "sha256:<64 lower-case hex>" or "sha512:<128 ...>". Anything else is ERROR_FORMAT (a
+ * well-formed digest of another algorithm: ERROR_UNSUPPORTED) with the text, cut, in the message. */
 MUST_CHECK int digest_parse(const char *text, struct digest *out, struct error *err);
 
 /* Writes "algorithm:hex" and a NUL to text (DIGEST_TEXT_SIZE bytes); returns text. */
@@ -35,13 +35,13 @@ void digest_from_sha256(const uint8_t bytes[32], struct digest *out);
 
 /* Incremental hashing (OpenSSL EVP). One thread at a time. */
 struct digest_hasher;
-MUST_CHECK int digest_hasher_new(enum digest_algorithm algorithm, struct digest_hasher **out,
-	struct error *err);
-MUST_CHECK int digest_hasher_update(struct digest_hasher *hasher, const void *data, size_t size,
-	struct error *err);
+MUST_CHECK int digest_hasher_new(
+	enum digest_algorithm algorithm, struct digest_hasher **out, struct error *err);
+MUST_CHECK int digest_hasher_update(
+	struct digest_hasher *hasher, const void *data, size_t size, struct error *err);
 /* The digest of everything so far; the hasher may then only be freed or reset. */
-MUST_CHECK int digest_hasher_final(struct digest_hasher *hasher, struct digest *out,
-	struct error *err);
+MUST_CHECK int digest_hasher_final(
+	struct digest_hasher *hasher, struct digest *out, struct error *err);
 MUST_CHECK int digest_hasher_reset(struct digest_hasher *hasher, struct error *err);
 void digest_hasher_free(struct digest_hasher *hasher);
 void digest_hasher_freep(struct digest_hasher **hasher);
@@ -51,5 +51,5 @@ MUST_CHECK int digest_compute(enum digest_algorithm algorithm, const void *data,
 	struct digest *out, struct error *err);
 
 /* ERROR_DIGEST_MISMATCH, naming both digests, unless data has this digest. */
-MUST_CHECK int digest_check(const struct digest *expected, const void *data, size_t size,
-	struct error *err);
+MUST_CHECK int digest_check(
+	const struct digest *expected, const void *data, size_t size, struct error *err);
