@@ -198,6 +198,8 @@ static void an_error_has_line_and_column(void **state)
 		{"a = \"\\u0000\"\n", "line 1, column 5: U+0000 in a string"},
 		{"\n\"\\u0000\" = 1\n", "line 2, column 12: U+0000 in a key"},
 		{"a = \"\xff\"\n", "line 1, column "},
+		{"a = 1\n  [\xc3\xa9]\n", "line 2, column 4: "},
+		{"# \xc3\xa9\n[a]\n[.a]\n", "line 3, column 2: "},
 		{"just words", "line 1, column "},
 	};
 
