@@ -64,6 +64,7 @@ MUST_CHECK int toml_parse(
 void toml_free(struct toml_document *document);
 void toml_freep(struct toml_document **document);
 
+/* The table of everything in the document. */
 const struct toml_value *toml_root(const struct toml_document *document);
 
 /* All header lines in the order of the file, *n_headers of them. */

@@ -21,13 +21,14 @@ struct digest {
 /* 32 or 64. */
 size_t digest_size(const struct digest *digest);
 
-/* Parses "sha256:<64 lower-case hex>" or "sha512:<128 ...>". Anything else is ERROR_FORMAT (a
- * well-formed digest of another algorithm: ERROR_UNSUPPORTED) with the text, cut, in the message. */
+/* Parses "sha256:<64 lower-case hex>" or "sha512:<128 ...>". Anything else is ERROR_FORMAT with the
+ * text, cut, in the message; a well-formed digest of another algorithm is ERROR_UNSUPPORTED. */
 MUST_CHECK int digest_parse(const char *text, struct digest *out, struct error *err);
 
 /* Writes "algorithm:hex" and a NUL to text (DIGEST_TEXT_SIZE bytes); returns text. */
 const char *digest_format(const struct digest *digest, char text[DIGEST_TEXT_SIZE]);
 
+/* Same algorithm, same bytes. */
 bool digest_equal(const struct digest *a, const struct digest *b);
 
 /* The SHA-256 digest with these 32 bytes. */

@@ -25,6 +25,7 @@ struct manifest {
 	size_t n_annotations;
 };
 
+/* One entry of an index. */
 struct index_manifest {
 	struct descriptor descriptor;
 	bool has_platform;
@@ -33,7 +34,7 @@ struct index_manifest {
 
 /* Spec: OCI image-spec, image-index.md; Docker manifest list. */
 struct manifest_index {
-	char *media_type; /* owned */
+	char *media_type;                 /* owned */
 	struct index_manifest *manifests; /* owned */
 	size_t n_manifests;
 };
@@ -51,13 +52,20 @@ enum manifest_kind { MANIFEST_IMAGE, MANIFEST_INDEX };
 MUST_CHECK int manifest_detect(const void *data, size_t size, const char *content_type,
 	enum manifest_kind *out, struct error *err);
 
-MUST_CHECK int manifest_parse(const void *data, size_t size, struct manifest **out,
-	struct error *err);
+/**
+ * manifest_parse() - read an image manifest.
+ * @data: the document's bytes, whose digest the caller has checked.
+ * @out:  set on success; release with manifest_free().
+ * @err:  ERROR_FORMAT or ERROR_UNSUPPORTED naming the field, or ERROR_NO_MEMORY.
+ */
+MUST_CHECK int manifest_parse(
+	const void *data, size_t size, struct manifest **out, struct error *err);
 void manifest_free(struct manifest *manifest);
 void manifest_freep(struct manifest **manifest);
 
-MUST_CHECK int manifest_index_parse(const void *data, size_t size, struct manifest_index **out,
-	struct error *err);
+/* Reads an image index or a Docker manifest list; otherwise as manifest_parse(). */
+MUST_CHECK int manifest_index_parse(
+	const void *data, size_t size, struct manifest_index **out, struct error *err);
 void manifest_index_free(struct manifest_index *index);
 void manifest_index_freep(struct manifest_index **index);
 

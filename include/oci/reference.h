@@ -8,9 +8,9 @@
 
 /* An image reference in normal form: "alpine" is docker.io / library/alpine / latest. */
 struct reference {
-	char registry[272]; /* host or host:port, as hosts.toml directories name it */
+	char registry[272];   /* host or host:port, as hosts.toml directories name it */
 	char repository[256]; /* "library/alpine" */
-	char tag[129]; /* "" when there is only a digest */
+	char tag[129];        /* "" when there is only a digest */
 	bool has_digest;
 	struct digest digest;
 };
