@@ -21,6 +21,14 @@ void *operator new(size_t size)
 	throw std::bad_alloc();
 }
 
+/* AddressSanitizer brings its own of this form, which goes with its own operator delete only. */
+void *operator new(size_t size, const std::nothrow_t &) noexcept
+{
+	if (countdown > 0 && --countdown == 0)
+		return nullptr;
+	return std::malloc(size > 0 ? size : 1);
+}
+
 void operator delete(void *p) noexcept
 {
 	std::free(p);
