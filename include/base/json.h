@@ -26,7 +26,7 @@ size_t json_length(const struct json *array_or_object);
 bool json_is_object(const struct json *value);
 bool json_is_array(const struct json *value);
 bool json_is_null(const struct json *value);
-const char *json_string(const struct json *value); /* NULL unless a string without NUL bytes */
+const char *json_string(const struct json *value);     /* NULL unless a string without NUL bytes */
 bool json_i64(const struct json *value, int64_t *out); /* false unless an integer */
 bool json_bool(const struct json *value, bool *out);
 
@@ -47,5 +47,5 @@ void json_set(struct json *object, const char *key, struct json *value);
 void json_append(struct json *array, struct json *value);
 
 /* Compact, or indented by two for people. Appends to out. */
-MUST_CHECK int json_write(const struct json *value, bool indent, struct buffer *out,
-	struct error *err);
+MUST_CHECK int json_write(
+	const struct json *value, bool indent, struct buffer *out, struct error *err);

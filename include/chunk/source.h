@@ -35,6 +35,7 @@ struct source_request {
 	void (*done)(struct source_request *request, const char *origin, const struct error *err);
 };
 
+/* What a kind of source can do; one constant table per kind. */
 struct source_ops {
 	/* Begins; errors come through done(). NULL only when memory ran out. */
 	struct source_fetch *(*start)(struct source *source, struct source_request *request);
