@@ -25,6 +25,10 @@ struct source_request {
 	const char *const *avoid;
 	size_t n_avoid;
 
+	/* Set by the source before each data(): who these bytes come from. A string as in done().
+	 */
+	const char *origin;
+
 	/* Bytes in order, each exactly once, never beyond the range. Nothing is checked yet. After
 	 * a retry inside the source they go on where they stopped. 0 or -1 to abort. */
 	int (*data)(struct source_request *request, const uint8_t *data, size_t size);
@@ -35,7 +39,6 @@ struct source_request {
 	void (*done)(struct source_request *request, const char *origin, const struct error *err);
 };
 
-/* What a kind of source can do; one constant table per kind. */
 struct source_ops {
 	/* Begins; errors come through done(). NULL only when memory ran out. */
 	struct source_fetch *(*start)(struct source *source, struct source_request *request);

@@ -49,7 +49,6 @@ struct verified_chunk *chunk_ref(struct verified_chunk *chunk);
 void chunk_unref(struct verified_chunk *chunk);
 void chunk_unrefp(struct verified_chunk **chunk);
 
-/* Decoded bytes of the unit. */
 uint64_t chunk_size(const struct verified_chunk *chunk);
 
 /* True when every byte is zero; computed once, at verification. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,17 +17,16 @@
  * the net loop; decoding, digests and disk run on the workers. */
 struct fetcher;
 
-/* What all layers of a fetcher share. 0 in a field with a default means the default. */
 struct fetcher_options {
 	struct loop *loop;       /* the net loop; borrowed */
 	struct workers *workers; /* borrowed */
+	struct store *store;     /* borrowed; where the layers' bytes are kept */
 	uint64_t memory_limit;   /* bytes of encoded and decoded data in flight; default 256 MiB */
 	uint64_t deadline_ns;    /* a wait that took longer fails; default 60 s */
 	uint64_t background_bytes_per_s; /* of encoded bytes; 0: no limit */
 	unsigned max_requests;           /* concurrent requests of one layer; default 8 */
 };
 
-/* Any thread. fetcher_free() releases it. */
 MUST_CHECK int fetcher_new(
 	const struct fetcher_options *options, struct fetcher **out, struct error *err);
 /* No layer is registered any more. Any thread but the net loop. */
@@ -36,7 +36,6 @@ void fetcher_freep(struct fetcher **fetcher);
 /* A layer that units are fetched for. */
 struct fetch_layer;
 
-/* Where the units of one layer go and come from, and who hears of the end. */
 struct fetch_layer_options {
 	struct layer_store *store;      /* borrowed until fetch_layer_free() */
 	const struct unit_table *units; /* borrowed */
@@ -44,6 +43,9 @@ struct fetch_layer_options {
 	size_t n_sources;
 	bool prefetch;   /* [0, prefetch_size) of the blob at once */
 	bool background; /* complete the layer when nobody waits */
+	/* Fetch ahead of a sequential reader, and bridge small gaps between wanted units. Without
+	 * it (and without the two above) exactly the units that are read are fetched. */
+	bool read_ahead;
 	/* Someone's read failed for good, or a source gave wrong bytes: the record behind an EIO.
 	 * Net loop or worker. */
 	void (*failed)(void *arg, uint64_t unit, const char *origin, const struct error *err);
@@ -77,24 +79,29 @@ struct fetch_wait {
 	void (*done)(struct fetch_wait *wait, const struct error *err);
 
 	struct {
-		struct loop_task task;
+		struct loop_task start_task;
+		struct loop_task cancel_task;
 		struct fetch_wait *next;
 		struct fetch_wait *prev;
 		uint64_t deadline_ns;
-		uint64_t n_missing;
-		int state;
-	} fetcher; /* private */
+		uint64_t n_flights;
+		bool listed;
+		atomic_int state;
+	} fetcher; /* private; zero before the first start */
 };
 
-/* Any thread; never blocks. */
+/* Any thread; never blocks. A wait that is done may be started again. */
 void fetch_wait_start(struct fetch_wait *wait);
 
-/* Any thread, any time before done() returned; done() follows soon, exactly once. The caller keeps
- * the memory alive until then. A unit that nobody waits for any more and whose request has not been
- * sent is not fetched. */
+/* Any thread; done() follows soon, exactly once. Of a wait that is not under way: its next start is
+ * answered at once. A unit that nobody waits for any more and whose request has not been sent is
+ * not fetched. */
 void fetch_wait_cancel(struct fetch_wait *wait);
 
-/* Counters of one layer since it was registered. */
+/* A reader got bytes at this place of the data space without waiting: keeps read-ahead going. Any
+ * thread; one relaxed store. */
+void fetch_layer_note_read(struct fetch_layer *layer, uint64_t off);
+
 struct fetch_layer_stats {
 	uint64_t fetched_bytes; /* encoded, as received */
 	uint64_t copied_bytes;  /* decoded, from other layers of the store */

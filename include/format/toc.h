@@ -28,14 +28,12 @@ enum {
 	TOC_MAX_XATTRS = 1024, /* of one entry; value at most 65535 bytes, name at most 255 */
 };
 
-/* One extended attribute. The strings live as long as the toc. */
 struct toc_xattr {
 	const char *name; /* full: "security.capability" */
 	const uint8_t *value;
 	uint32_t value_size;
 };
 
-/* A part of a file that is fetched, decoded and verified on its own. */
 struct toc_chunk {
 	uint64_t file_off; /* chunks of a file are contiguous and ascending from 0 */
 	uint64_t size;
@@ -47,7 +45,6 @@ struct toc_chunk {
 	uint8_t flags; /* UNIT_ZEROS, UNIT_UNVERIFIED */
 };
 
-/* One entry of the archive, with its place in the arrays of its toc. */
 struct toc_entry {
 	const char
 		*name; /* clean: no leading or trailing slash, no empty, "." or ".."; "" is root */
@@ -67,7 +64,6 @@ struct toc_entry {
 	uint8_t type; /* enum toc_type */
 };
 
-/* The whole archive: entries in their order, and what they refer to. */
 struct toc {
 	struct toc_entry *entries;
 	size_t n_entries;
@@ -84,7 +80,6 @@ struct toc {
 	struct toc_arena *arena; /* private: memory of every string above */
 };
 
-/* An empty toc. toc_free() releases it and every string in it. */
 MUST_CHECK int toc_new(struct toc **out, struct error *err);
 void toc_free(struct toc *toc);
 void toc_freep(struct toc **toc);

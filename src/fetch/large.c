@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Units too large to be held in memory: fetched in pieces, decoded into an unnamed file, and hashed
+ * there before the store gets them. */
+#include "fetch_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "chunk/codec.h"
+
+struct large_flight {
+	struct source_request base;
+	struct flight *flight;
+	struct source *source;
+	struct source_fetch *fetch; /* NULL while a worker has the piece */
+	struct decoded *piece;
+	uint64_t n_received; /* of the piece */
+	uint64_t n_fed;      /* encoded bytes of the flight already decoded */
+	struct work work;
+	struct loop_task task;
+	struct error err;
+
+	/* A worker's. */
+	struct codec_stream *stream;
+	int fd;
+	uint64_t n_decoded;
+};
+
+static int next_piece(struct large_flight *large, struct error *err);
+
+void large_free(struct large_flight *large)
+{
+	if (!large)
+		return;
+	decoded_unref(large->piece);
+	codec_stream_free(large->stream);
+	cleanup_fd(&large->fd);
+	free(large);
+}
+
+static void large_end(struct flight *flight)
+{
+	struct fetch_layer *layer = flight->layer;
+
+	layer->n_requests--;
+	layer->fetcher->memory -= flight->memory;
+	flight->memory = 0;
+	large_free(TAKE_PTR(flight->large));
+	plan_post(layer->fetcher);
+}
+
+static int write_decoded(void *arg, const uint8_t *data, size_t size, struct error *err)
+{
+	struct large_flight *large = arg;
+	const struct flight *flight = large->flight;
+	uint64_t at = large->n_decoded;
+	uint64_t skip = at < flight->decoded_off ? flight->decoded_off - at : 0;
+	uint64_t end = flight->decoded_off + flight->decoded_size;
+	int result;
+
+	large->n_decoded += size;
+	if (skip >= size)
+		return 0;
+	if (at + size > end)
+		size = end - at;
+	result =
+		fd_pwrite_all(large->fd, data + skip, size - skip, at + skip - flight->decoded_off);
+	if (result < 0)
+		return error_set_errno(err, -result, "write an unnamed file of the store");
+	return large->n_decoded >= end;
+}
+
+static int decode_piece(struct large_flight *large, struct error *err)
+{
+	struct flight *flight = large->flight;
+	int result;
+
+	if (large->fd < 0) {
+		const char *dir = store_dir(flight->layer->fetcher->options.store);
+
+		large->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (large->fd < 0)
+			return error_set_errno(err, errno,
+				"a unit of %llu bytes needs an unnamed file in %s",
+				(unsigned long long)flight->decoded_size, dir);
+		if (codec_stream_new(flight->codec, &large->stream, err) < 0)
+			return -1;
+	}
+
+	result = codec_stream_feed(large->stream, decoded_data(large->piece), large->n_received,
+		write_decoded, large, err);
+	if (result < 0)
+		return -1;
+	if (result == 0 && large->n_fed + large->n_received < flight->blob_size)
+		return 0;
+	if (large->n_decoded < flight->decoded_off + flight->decoded_size)
+		return error_set(err, ERROR_FORMAT,
+			"%llu encoded bytes decode to %llu bytes, %llu are needed",
+			(unsigned long long)flight->blob_size, (unsigned long long)large->n_decoded,
+			(unsigned long long)(flight->decoded_off + flight->decoded_size));
+	return flight_store_units(flight, NULL, large->fd, err) < 0 ? -1 : 1;
+}
+
+static void on_piece_decoded(struct loop_task *task)
+{
+	struct large_flight *large = container_of(task, struct large_flight, task);
+	struct flight *flight = large->flight;
+	struct fetch_layer *layer = flight->layer;
+	const char *origin = large->base.origin;
+	struct error err = large->err;
+
+	large->n_fed += large->n_received;
+	if (err.kind == ERROR_NONE && !flight_is_present(flight)) {
+		if (layer->closing)
+			(void)error_set(&err, ERROR_CANCELLED, "the layer is being unmounted");
+		else if (next_piece(large, &err) == 0)
+			return;
+	}
+
+	large_end(flight);
+	if (err.kind == ERROR_NONE)
+		flight_succeed(flight);
+	else if (err.kind == ERROR_DIGEST_MISMATCH || err.kind == ERROR_FORMAT)
+		flight_wrong_bytes(flight, origin, &err);
+	else {
+		flight->err = err;
+		flight_fail(flight);
+	}
+	layer_maybe_closed(layer);
+}
+
+static void piece_work(struct work *work)
+{
+	struct large_flight *large = container_of(work, struct large_flight, work);
+
+	large->err = (struct error){0};
+	(void)(decode_piece(large, &large->err) < 0);
+	large->task.run = on_piece_decoded;
+	loop_post(large->flight->layer->fetcher->options.loop, &large->task);
+}
+
+static int on_data(struct source_request *base, const uint8_t *data, size_t size)
+{
+	struct large_flight *large = container_of(base, struct large_flight, base);
+
+	if (size > base->size - large->n_received)
+		return -1;
+	memcpy(decoded_data(large->piece) + large->n_received, data, size);
+	large->n_received += size;
+	atomic_fetch_add(&large->flight->layer->fetched_bytes, size);
+	return 0;
+}
+
+static void on_done(struct source_request *base, const char *origin, const struct error *err)
+{
+	struct large_flight *large = container_of(base, struct large_flight, base);
+	struct flight *flight = large->flight;
+	struct fetch_layer *layer = flight->layer;
+	struct error short_body;
+
+	large->fetch = NULL;
+	if (!err && large->n_received < base->size) {
+		(void)error_set(&short_body, ERROR_UNAVAILABLE,
+			"the source ended after %llu of %llu bytes",
+			(unsigned long long)large->n_received, (unsigned long long)base->size);
+		err = &short_body;
+	}
+	if (err) {
+		large_end(flight);
+		flight_source_failed(flight, origin, err);
+		layer_maybe_closed(layer);
+		return;
+	}
+	flight->state = FLIGHT_WORKING;
+	large->work.run = piece_work;
+	large->work.priority = flight->priority;
+	workers_submit(layer->fetcher->options.workers, &large->work);
+}
+
+static int next_piece(struct large_flight *large, struct error *err)
+{
+	struct flight *flight = large->flight;
+	uint64_t left = flight->blob_size - large->n_fed;
+
+	large->n_received = 0;
+	large->base = (struct source_request){
+		.off = flight->blob_off + large->n_fed,
+		.size = left < LARGE_PIECE_SIZE ? left : LARGE_PIECE_SIZE,
+		.priority = flight->priority,
+		.deadline_ns = clock_now_ns() + flight->layer->fetcher->options.deadline_ns,
+		.avoid = flight->avoid,
+		.n_avoid = flight->n_avoid,
+		.origin = large->base.origin,
+		.data = on_data,
+		.done = on_done,
+	};
+	large->fetch = large->source->ops->start(large->source, &large->base);
+	if (!large->fetch)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+	flight->state = FLIGHT_REQUESTED;
+	atomic_fetch_add(&flight->layer->total_requests, 1);
+	return 0;
+}
+
+int large_start(struct flight *flight, struct error *err)
+{
+	struct fetch_layer *layer = flight->layer;
+	struct large_flight *large = calloc(1, sizeof(*large));
+
+	if (!large)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+	large->flight = flight;
+	large->fd = -1;
+	large->source = layer->options.sources[flight->source_i];
+	if (decoded_new(LARGE_PIECE_SIZE, &large->piece, err) < 0 || next_piece(large, err) < 0) {
+		large_free(large);
+		return -1;
+	}
+	flight->large = large;
+	flight->memory = 2 * LARGE_PIECE_SIZE;
+	layer->fetcher->memory += flight->memory;
+	layer->n_requests++;
+	return 0;
+}
+
+void large_cancel(struct large_flight *large)
+{
+	struct flight *flight = large->flight;
+	struct error err;
+
+	if (!large->fetch)
+		return;
+	large->source->ops->cancel(large->fetch);
+	large->fetch = NULL;
+	large_end(flight);
+	(void)error_set(&err, ERROR_CANCELLED, "the layer is being unmounted");
+	flight_source_failed(flight, NULL, &err);
+}

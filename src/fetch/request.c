@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One range request: encoded bytes arrive in order, and each flight goes to a worker as soon as its
+ * part is complete, while the rest still arrives. */
+#include "fetch_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static struct fetch_request *request_of(struct source_request *base)
+{
+	return container_of(base, struct fetch_request, base);
+}
+
+static void release_memory(struct flight *flight)
+{
+	flight->layer->fetcher->memory -= flight->memory;
+	flight->memory = 0;
+}
+
+static void request_end(struct fetch_request *request)
+{
+	struct fetch_layer *layer = request->layer;
+
+	if (request->prev)
+		request->prev->next = request->next;
+	else
+		layer->requests = request->next;
+	if (request->next)
+		request->next->prev = request->prev;
+	layer->n_requests--;
+	if (request->priority == PRIORITY_BACKGROUND)
+		layer->n_background--;
+	decoded_unref(request->buffer);
+	free(request);
+	plan_post(layer->fetcher);
+	layer_maybe_closed(layer);
+}
+
+static void dispatch_complete_flights(struct fetch_request *request)
+{
+	while (request->n_dispatched < request->n_flights) {
+		struct flight *flight = request->flights[request->n_dispatched];
+		uint64_t off = flight->blob_off - request->base.off;
+
+		if (off + flight->blob_size > request->n_received)
+			return;
+		request->n_dispatched++;
+		flight_submit_decode(flight, request->buffer, off, request->base.origin);
+	}
+}
+
+static int on_data(struct source_request *base, const uint8_t *data, size_t size)
+{
+	struct fetch_request *request = request_of(base);
+
+	if (size > base->size - request->n_received)
+		return -1;
+	if (request->n_received == 0)
+		request->first_byte_ns = clock_now_ns();
+	memcpy(decoded_data(request->buffer) + request->n_received, data, size);
+	request->n_received += size;
+	atomic_fetch_add(&request->layer->fetched_bytes, size);
+	dispatch_complete_flights(request);
+	return 0;
+}
+
+static void smooth(double *average, double value)
+{
+	*average = *average == 0 ? value : *average * 0.8 + value * 0.2;
+}
+
+static void measure(struct fetch_request *request)
+{
+	struct fetch_layer *layer = request->layer;
+	uint64_t now = clock_now_ns();
+	uint64_t body_ns = now - request->first_byte_ns;
+
+	if (request->n_received == 0)
+		return;
+	smooth(&layer->round_trip_ns, (double)(request->first_byte_ns - request->started_ns));
+	/* Small answers arrive in one piece and say nothing about bandwidth. The share of this
+	 * request is scaled up by those beside it. */
+	if (request->n_received >= (UINT64_C(256) << 10) && body_ns > 0)
+		smooth(&layer->bytes_per_ns,
+			(double)request->n_received / (double)body_ns * (double)layer->n_requests);
+	atomic_store(&layer->stat_bytes_per_s, (uint64_t)(layer->bytes_per_ns * 1e9));
+	atomic_store(&layer->stat_round_trip_ns, (uint64_t)layer->round_trip_ns);
+}
+
+static void on_done(struct source_request *base, const char *origin, const struct error *err)
+{
+	struct fetch_request *request = request_of(base);
+	struct error short_body;
+
+	measure(request);
+	if (!err && request->n_dispatched < request->n_flights) {
+		(void)error_set(&short_body, ERROR_UNAVAILABLE, "%s ended after %llu of %llu bytes",
+			origin ? origin : "source", (unsigned long long)request->n_received,
+			(unsigned long long)base->size);
+		err = &short_body;
+	}
+	while (request->n_dispatched < request->n_flights) {
+		struct flight *flight = request->flights[request->n_dispatched++];
+
+		release_memory(flight);
+		flight_source_failed(flight, origin, err);
+	}
+	request_end(request);
+}
+
+static struct fetch_request *request_new(struct fetch_layer *layer, struct flight **flights,
+	size_t n_flights, enum priority priority, struct error *err)
+{
+	const struct flight *last = flights[n_flights - 1];
+	struct fetch_request *request =
+		calloc(1, sizeof(*request) + n_flights * sizeof(request->flights[0]));
+
+	if (!request) {
+		(void)error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+		return NULL;
+	}
+	request->layer = layer;
+	request->source = layer->options.sources[flights[0]->source_i];
+	request->priority = priority;
+	request->started_ns = clock_now_ns();
+	request->n_flights = n_flights;
+	memcpy(request->flights, flights, n_flights * sizeof(request->flights[0]));
+	request->base = (struct source_request){
+		.off = flights[0]->blob_off,
+		.size = last->blob_off + last->blob_size - flights[0]->blob_off,
+		.priority = priority,
+		.deadline_ns = request->started_ns + layer->fetcher->options.deadline_ns,
+		.avoid = flights[0]->avoid,
+		.n_avoid = flights[0]->n_avoid,
+		.data = on_data,
+		.done = on_done,
+	};
+	if (decoded_new(request->base.size, &request->buffer, err) < 0) {
+		free(request);
+		return NULL;
+	}
+	return request;
+}
+
+int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_flights,
+	enum priority priority, struct error *err)
+{
+	struct fetch_request *request = request_new(layer, flights, n_flights, priority, err);
+
+	if (!request)
+		return -1;
+	request->fetch = request->source->ops->start(request->source, &request->base);
+	if (!request->fetch) {
+		decoded_unref(request->buffer);
+		free(request);
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
+	}
+
+	for (size_t i = 0; i < n_flights; i++) {
+		flights[i]->state = FLIGHT_REQUESTED;
+		flights[i]->memory = flights[i]->blob_size + flights[i]->decoded_size;
+		layer->fetcher->memory += flights[i]->memory;
+	}
+	request->next = layer->requests;
+	if (layer->requests)
+		layer->requests->prev = request;
+	layer->requests = request;
+	layer->n_requests++;
+	if (priority == PRIORITY_BACKGROUND)
+		layer->n_background++;
+	atomic_fetch_add(&layer->total_requests, 1);
+	return 0;
+}
+
+void request_cancel_all(struct fetch_layer *layer)
+{
+	struct error err;
+
+	(void)error_set(&err, ERROR_CANCELLED, "the layer is being unmounted");
+	while (layer->requests) {
+		struct fetch_request *request = layer->requests;
+
+		request->source->ops->cancel(request->fetch);
+		while (request->n_dispatched < request->n_flights) {
+			struct flight *flight = request->flights[request->n_dispatched++];
+
+			release_memory(flight);
+			flight_source_failed(flight, NULL, &err);
+		}
+		request_end(request);
+	}
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One layer being served: ties its index, its place in the store and its fetching together. */
+#include "layer_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static void on_failed(void *arg, uint64_t unit, const char *origin, const struct error *err)
+{
+	struct layer *layer = arg;
+	struct layer_failure *slot;
+
+	pthread_mutex_lock(&layer->failures_lock);
+	slot = &layer->failures[layer->n_failures++ % LAYER_MAX_FAILURES];
+	*slot = (struct layer_failure){
+		.when_s = clock_wall_s(),
+		.unit = unit,
+		.kind = err->kind,
+	};
+	(void)snprintf(slot->origin, sizeof(slot->origin), "%s", origin ? origin : "");
+	(void)snprintf(slot->message, sizeof(slot->message), "%s", err->message);
+	pthread_mutex_unlock(&layer->failures_lock);
+}
+
+static int layer_start_fetching(
+	struct layer *layer, const struct layer_options *options, struct error *err)
+{
+	struct fetch_layer_options fetch = {
+		.store = layer->store,
+		.units = layer->index->units,
+		.sources = options->sources,
+		.n_sources = options->n_sources,
+		.prefetch = options->prefetch,
+		.background = options->background,
+		.read_ahead = options->prefetch || options->background,
+		.failed = on_failed,
+		.arg = layer,
+	};
+
+	return fetch_layer_new(options->fetcher, &fetch, &layer->fetch, err);
+}
+
+static void layer_destroy(struct layer *layer)
+{
+	fetch_layer_free(layer->fetch);
+	layer_store_close(layer->store);
+	layer_index_close(layer->index);
+	descriptor_clear(&layer->descriptor);
+	(void)pthread_mutex_destroy(&layer->failures_lock);
+	free(layer);
+}
+
+int layer_open(const struct layer_options *options, struct layer **out, struct error *err)
+{
+	struct layer *layer = calloc(1, sizeof(*layer));
+
+	if (!layer)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a layer");
+	atomic_init(&layer->refs, 1);
+	layer->loop = options->loop;
+	layer->workers = options->workers;
+	(void)pthread_mutex_init(&layer->failures_lock, NULL);
+	if (descriptor_copy(options->descriptor, &layer->descriptor, err) < 0) {
+		(void)pthread_mutex_destroy(&layer->failures_lock);
+		free(layer);
+		return -1;
+	}
+
+	if (layer_store_open(options->store, options->index->key, options->index->units,
+		    &layer->store, err) < 0) {
+		layer_destroy(layer);
+		return -1;
+	}
+	layer->index = options->index;
+	if (layer_start_fetching(layer, options, err) < 0) {
+		layer->index = NULL;
+		layer_destroy(layer);
+		return -1;
+	}
+	*out = layer;
+	return 0;
+}
+
+struct layer *layer_ref(struct layer *layer)
+{
+	atomic_fetch_add(&layer->refs, 1);
+	return layer;
+}
+
+void layer_unref(struct layer *layer)
+{
+	if (layer && atomic_fetch_sub(&layer->refs, 1) == 1)
+		layer_destroy(layer);
+}
+
+void layer_unrefp(struct layer **layer)
+{
+	layer_unref(*layer);
+}
+
+const struct layer_index *layer_index_of(const struct layer *layer)
+{
+	return layer->index;
+}
+
+const struct descriptor *layer_descriptor(const struct layer *layer)
+{
+	return &layer->descriptor;
+}
+
+struct layer_store *layer_store_of(struct layer *layer)
+{
+	return layer->store;
+}
+
+void layer_set_background(struct layer *layer, bool on)
+{
+	fetch_layer_set_background(layer->fetch, on);
+}
+
+size_t layer_failures(struct layer *layer, struct layer_failure *out, size_t max)
+{
+	size_t n;
+
+	pthread_mutex_lock(&layer->failures_lock);
+	n = layer->n_failures < LAYER_MAX_FAILURES ? layer->n_failures : LAYER_MAX_FAILURES;
+	if (n > max)
+		n = max;
+	for (size_t i = 0; i < n; i++)
+		out[i] = layer->failures[(layer->n_failures - 1 - i) % LAYER_MAX_FAILURES];
+	pthread_mutex_unlock(&layer->failures_lock);
+	return n;
+}
+
+void layer_stats(struct layer *layer, struct layer_stats *out)
+{
+	layer_store_stats(layer->store, &out->store);
+	fetch_layer_stats(layer->fetch, &out->fetch);
+	out->n_reads = atomic_load(&layer->n_reads);
+	out->read_bytes = atomic_load(&layer->read_bytes);
+	out->n_failed = atomic_load(&layer->n_failed);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "layer/layer.h"
+
+struct layer {
+	atomic_uint refs;
+	struct loop *loop;
+	struct workers *workers;
+	struct layer_index *index; /* owned */
+	struct layer_store *store; /* owned */
+	struct fetch_layer *fetch; /* owned */
+	struct descriptor descriptor;
+
+	pthread_mutex_t failures_lock;
+	struct layer_failure failures[LAYER_MAX_FAILURES]; /* guarded by failures_lock; a ring */
+	size_t n_failures; /* guarded by failures_lock; ever recorded */
+
+	atomic_uint_fast64_t n_reads;
+	atomic_uint_fast64_t read_bytes;
+	atomic_uint_fast64_t n_failed;
+};
