@@ -76,7 +76,6 @@ class Summary:
             bad = [e for e in case if e.tag in ("failure", "error")]
             skipped = case.find("skipped")
             if bad:
-                # A test that failed and whose clean-up failed as well is still one test.
                 self.fail(what, "\n".join(e.text or e.get("message", "") for e in bad))
             elif skipped is not None:
                 self.skip(what, skipped.get("message", "no reason given"))
