@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
+#include "chunk/decoded.h"
 #include "chunk/unit.h"
 
 /**
@@ -19,6 +21,25 @@
  */
 MUST_CHECK int codec_decode(enum codec codec, const void *encoded, size_t encoded_size,
 	uint64_t skip, void *out, size_t size, struct error *err);
+
+/**
+ * codec_decode_new() - the same into memory of the pool.
+ * @out: bytes [skip, skip + size); release with decoded_unref().
+ *
+ * Faster than codec_decode(): what follows the wanted bytes in a frame (the next tar headers) has
+ * room, so that the fast decoders, which need the whole frame, write in place.
+ */
+MUST_CHECK int codec_decode_new(enum codec codec, const void *encoded, size_t encoded_size,
+	uint64_t skip, size_t size, struct decoded **out, struct error *err);
+
+/**
+ * codec_decode_all() - all that the encoded bytes decode to.
+ * @limit: more than this is ERROR_FORMAT.
+ * @out:   empty buffer; filled on success. Memory grows with what was decoded, not with what a
+ *         header claims.
+ */
+MUST_CHECK int codec_decode_all(enum codec codec, const void *encoded, size_t encoded_size,
+	size_t limit, struct buffer *out, struct error *err);
 
 /* Decoding of a stream that arrives in pieces and whose output may not fit in memory. */
 struct codec_stream;

@@ -39,6 +39,7 @@ struct source_request {
 	void (*done)(struct source_request *request, const char *origin, const struct error *err);
 };
 
+/* What an implementation provides. */
 struct source_ops {
 	/* Begins; errors come through done(). NULL only when memory ran out. */
 	struct source_fetch *(*start)(struct source *source, struct source_request *request);

@@ -6,18 +6,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "chunk/decoded.h"
 #include "chunk/unit.h"
-
-/* Decoded bytes that nobody has checked yet. Reference counted, because siblings share them; any
- * thread. Memory comes from a pool, so that a stream of chunks does not pay a page fault for every
- * 4 KiB. */
-struct decoded;
-MUST_CHECK int decoded_new(size_t size, struct decoded **out, struct error *err);
-uint8_t *decoded_data(struct decoded *decoded); /* to be filled before the first verification */
-size_t decoded_size(const struct decoded *decoded);
-struct decoded *decoded_ref(struct decoded *decoded);
-void decoded_unref(struct decoded *decoded);
-void decoded_unrefp(struct decoded **decoded);
 
 /* Bytes whose digest has been checked. Only the functions below make one, and the store and the
  * reply path accept nothing else, so unchecked bytes cannot reach a reader. Immutable, reference
@@ -49,6 +39,7 @@ struct verified_chunk *chunk_ref(struct verified_chunk *chunk);
 void chunk_unref(struct verified_chunk *chunk);
 void chunk_unrefp(struct verified_chunk **chunk);
 
+/* Decoded bytes; as the unit says. */
 uint64_t chunk_size(const struct verified_chunk *chunk);
 
 /* True when every byte is zero; computed once, at verification. */

@@ -23,6 +23,7 @@ enum {
 
 enum estargz_footer_kind { ESTARGZ_FOOTER_NONE, ESTARGZ_FOOTER, ESTARGZ_LEGACY, ESTARGZ_EXTERNAL };
 
+/* What the footer says. */
 struct estargz_footer {
 	enum estargz_footer_kind kind;
 	uint64_t toc_off; /* of the TOC's gzip member in the blob; unset for external */
@@ -39,6 +40,7 @@ struct estargz_footer {
 MUST_CHECK int estargz_footer_parse(const uint8_t *tail, size_t tail_size, uint64_t blob_size,
 	struct estargz_footer *out, struct error *err);
 
+/* What a table of contents is checked against. */
 struct estargz_toc_options {
 	const struct digest *toc_digest; /* of the JSON; NULL only with allow_unverified */
 	bool allow_unverified;           /* accept a missing digest, and chunks without one */

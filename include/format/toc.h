@@ -28,12 +28,14 @@ enum {
 	TOC_MAX_XATTRS = 1024, /* of one entry; value at most 65535 bytes, name at most 255 */
 };
 
+/* One extended attribute of an entry. */
 struct toc_xattr {
 	const char *name; /* full: "security.capability" */
 	const uint8_t *value;
 	uint32_t value_size;
 };
 
+/* One unit of a regular file. */
 struct toc_chunk {
 	uint64_t file_off; /* chunks of a file are contiguous and ascending from 0 */
 	uint64_t size;
@@ -45,6 +47,7 @@ struct toc_chunk {
 	uint8_t flags; /* UNIT_ZEROS, UNIT_UNVERIFIED */
 };
 
+/* One name of the layer. */
 struct toc_entry {
 	const char
 		*name; /* clean: no leading or trailing slash, no empty, "." or ".."; "" is root */
@@ -64,6 +67,7 @@ struct toc_entry {
 	uint8_t type; /* enum toc_type */
 };
 
+/* All of a layer. */
 struct toc {
 	struct toc_entry *entries;
 	size_t n_entries;
@@ -80,6 +84,7 @@ struct toc {
 	struct toc_arena *arena; /* private: memory of every string above */
 };
 
+/* An empty one. */
 MUST_CHECK int toc_new(struct toc **out, struct error *err);
 void toc_free(struct toc *toc);
 void toc_freep(struct toc **toc);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "encode.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+#include <zstd.h>
+
+static void require(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+static uint32_t next_random(uint32_t *state)
+{
+	*state = *state * 1664525 + 1013904223;
+	return *state >> 8;
+}
+
+void fill_random(uint8_t *data, size_t size, uint32_t seed)
+{
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)next_random(&seed);
+}
+
+void fill_text(uint8_t *data, size_t size, uint32_t seed)
+{
+	static const char *const words[] = {"layer ", "chunk ", "varve ", "sediment ", "of ",
+		"the ", "lake\n", "season ", "thin ", "12345 "};
+	size_t filled = 0;
+
+	while (filled < size) {
+		const char *word = words[next_random(&seed) % (sizeof(words) / sizeof(words[0]))];
+
+		for (; *word && filled < size; word++)
+			data[filled++] = (uint8_t)*word;
+	}
+}
+
+static void encode_gzip(const void *data, size_t size, struct buffer *out)
+{
+	z_stream zlib = {0};
+
+	require(deflateInit2(&zlib, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+	require(buffer_reserve(out, deflateBound(&zlib, size)) == 0);
+	zlib.next_in = (z_const Bytef *)data;
+	zlib.avail_in = (unsigned)size;
+	zlib.next_out = out->data + out->size;
+	zlib.avail_out = (unsigned)(out->capacity - out->size);
+	require(deflate(&zlib, Z_FINISH) == Z_STREAM_END);
+	out->size += zlib.total_out;
+	require(deflateEnd(&zlib) == Z_OK);
+}
+
+void encode_frame(enum codec codec, const void *data, size_t size, struct buffer *out)
+{
+	if (codec == CODEC_GZIP) {
+		encode_gzip(data, size, out);
+	} else if (codec == CODEC_ZSTD) {
+		size_t room = ZSTD_compressBound(size);
+		size_t encoded;
+
+		require(buffer_reserve(out, room) == 0);
+		encoded = ZSTD_compress(out->data + out->size, room, data, size, 3);
+		require(!ZSTD_isError(encoded));
+		out->size += encoded;
+	} else {
+		require(buffer_append(out, data, size) == 0);
+	}
+}
+
+void encode_zstd_of_unknown_size(const void *data, size_t size, struct buffer *out)
+{
+	ZSTD_CCtx *zstd = ZSTD_createCCtx();
+	size_t room = ZSTD_compressBound(size);
+	ZSTD_inBuffer input = {.src = data, .size = size};
+	ZSTD_outBuffer output = {0};
+
+	require(zstd != NULL);
+	require(buffer_reserve(out, room) == 0);
+	output.dst = out->data + out->size;
+	output.size = room;
+	require(ZSTD_compressStream2(zstd, &output, &input, ZSTD_e_flush) == 0);
+	require(ZSTD_compressStream2(zstd, &output, &input, ZSTD_e_end) == 0);
+	out->size += output.pos;
+	require(ZSTD_freeCCtx(zstd) == 0);
+}
