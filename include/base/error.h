@@ -13,13 +13,13 @@ enum error_kind {
 	ERROR_NONE,
 	ERROR_NOT_FOUND,
 	ERROR_INVALID, /* the user's input or configuration is wrong: trying again cannot help */
-	ERROR_UNAUTHORIZED, /* credentials or certificates are missing, wrong or refused */
-	ERROR_UNAVAILABLE, /* worth another try, here or from another source */
-	ERROR_RATE_LIMITED, /* worth another try after a wait */
-	ERROR_TIMEOUT, /* a deadline passed; worth another try from another source */
+	ERROR_UNAUTHORIZED,    /* credentials or certificates are missing, wrong or refused */
+	ERROR_UNAVAILABLE,     /* worth another try, here or from another source */
+	ERROR_RATE_LIMITED,    /* worth another try after a wait */
+	ERROR_TIMEOUT,         /* a deadline passed; worth another try from another source */
 	ERROR_DIGEST_MISMATCH, /* worth another try from another source, never from the same */
-	ERROR_FORMAT, /* bytes from outside break their specification */
-	ERROR_UNSUPPORTED, /* well-formed, but nothing this program can serve */
+	ERROR_FORMAT,          /* bytes from outside break their specification */
+	ERROR_UNSUPPORTED,     /* well-formed, but nothing this program can serve */
 	ERROR_EXISTS,
 	ERROR_BUSY, /* somebody else holds it; the message says who */
 	ERROR_READ_ONLY,

@@ -23,8 +23,8 @@ MUST_CHECK int fd_pwrite_all(int fd, const void *data, size_t size, uint64_t off
  * @out:    empty buffer; filled on success.
  * @err:    the message names @path.
  */
-MUST_CHECK int file_read(int dir_fd, const char *path, size_t limit, struct buffer *out,
-	struct error *err);
+MUST_CHECK int file_read(
+	int dir_fd, const char *path, size_t limit, struct buffer *out, struct error *err);
 
 /**
  * file_replace() - give a file new contents, atomically and durably.

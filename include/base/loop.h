@@ -14,10 +14,11 @@ struct event_base;
 /* A message to a loop: embed it in the thing it is about, so that posting cannot fail. It belongs
  * to the loop from loop_post() until run() is called; it may be posted again from then on. */
 struct loop_task {
-	struct loop_task *next; /* the loop's */
+	struct loop_task *next;              /* the loop's */
 	void (*run)(struct loop_task *task); /* loop thread */
 };
 
+/* A loop that nobody runs yet. loop_free() releases it. */
 MUST_CHECK int loop_new(struct loop **out, struct error *err);
 
 /* Runs every task still posted, then frees. Not while loop_run() is active. NULL is allowed. */

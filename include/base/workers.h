@@ -11,9 +11,9 @@ struct workers;
 
 /* Who waits for it. Lower values run first; equal ones in the order they came. */
 enum priority {
-	PRIORITY_READER, /* a process is blocked in read(2) */
+	PRIORITY_READER,     /* a process is blocked in read(2) */
 	PRIORITY_READ_AHEAD, /* the kernel or our own window asked before anyone waits */
-	PRIORITY_PREFETCH, /* landmark or profile */
+	PRIORITY_PREFETCH,   /* landmark or profile */
 	PRIORITY_BACKGROUND, /* completion of whole layers */
 	N_PRIORITIES,
 };
@@ -27,8 +27,8 @@ struct work {
 };
 
 /* @n_threads: 0 means one per online core. @name: at most 12 characters, for top(1). */
-MUST_CHECK int workers_new(unsigned n_threads, const char *name, struct workers **out,
-	struct error *err);
+MUST_CHECK int workers_new(
+	unsigned n_threads, const char *name, struct workers **out, struct error *err);
 
 /* Any thread. */
 void workers_submit(struct workers *workers, struct work *work);

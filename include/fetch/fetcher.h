@@ -17,6 +17,7 @@
  * the net loop; decoding, digests and disk run on the workers. */
 struct fetcher;
 
+/* What all layers of a fetcher share. 0 in a field with a default means the default. */
 struct fetcher_options {
 	struct loop *loop;       /* the net loop; borrowed */
 	struct workers *workers; /* borrowed */
@@ -27,6 +28,7 @@ struct fetcher_options {
 	unsigned max_requests;           /* concurrent requests of one layer; default 8 */
 };
 
+/* Any thread. fetcher_free() releases it. */
 MUST_CHECK int fetcher_new(
 	const struct fetcher_options *options, struct fetcher **out, struct error *err);
 /* No layer is registered any more. Any thread but the net loop. */
@@ -36,6 +38,7 @@ void fetcher_freep(struct fetcher **fetcher);
 /* A layer that units are fetched for. */
 struct fetch_layer;
 
+/* Where the units of one layer go and come from, and who hears of the end. */
 struct fetch_layer_options {
 	struct layer_store *store;      /* borrowed until fetch_layer_free() */
 	const struct unit_table *units; /* borrowed */
@@ -102,6 +105,7 @@ void fetch_wait_cancel(struct fetch_wait *wait);
  * thread; one relaxed store. */
 void fetch_layer_note_read(struct fetch_layer *layer, uint64_t off);
 
+/* Counters of one layer since it was registered. */
 struct fetch_layer_stats {
 	uint64_t fetched_bytes; /* encoded, as received */
 	uint64_t copied_bytes;  /* decoded, from other layers of the store */

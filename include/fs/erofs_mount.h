@@ -13,6 +13,7 @@
  * "kernel 6.1 has no file-backed EROFS"). Tried for real once, with a tiny image of our own. */
 bool erofs_mount_supported(char *why, size_t why_size);
 
+/* Which tree is mounted where. */
 struct erofs_mount_options {
 	struct tree *tree;
 	const char *data_dir; /* where data/<id> of a tree-0 session is mounted */

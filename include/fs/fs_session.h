@@ -11,6 +11,7 @@
  * nothing is remembered between requests but the reads that wait for bytes. */
 struct fs_session;
 
+/* What a session serves and how it is mounted. */
 struct fs_session_options {
 	struct tree_table *trees; /* borrowed, outlives the session */
 	const char *mountpoint;
@@ -50,10 +51,12 @@ MUST_CHECK int fs_session_unmount(
 void fs_session_free(struct fs_session *session);
 void fs_session_freep(struct fs_session **session);
 
+/* Counters of a session since it was mounted. */
 struct fs_stats {
 	uint64_t n_requests;
 	uint64_t n_reads;
 	uint64_t n_parked; /* waiting now */
 	uint64_t n_interrupted;
 };
+/* Any thread; the counters are read one by one, not at one instant. */
 void fs_session_stats(struct fs_session *session, struct fs_stats *out);

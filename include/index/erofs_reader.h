@@ -20,6 +20,7 @@ MUST_CHECK int erofs_open(
 void erofs_close(struct erofs_reader *reader);
 void erofs_closep(struct erofs_reader **reader);
 
+/* The nid of the root directory, and how many inodes and devices there are. */
 uint64_t erofs_root(const struct erofs_reader *reader);
 uint64_t erofs_n_inodes(const struct erofs_reader *reader);
 unsigned erofs_n_devices(const struct erofs_reader *reader);
@@ -30,6 +31,7 @@ bool erofs_has_xattrs(const struct erofs_reader *reader); /* whether any inode h
 uint64_t erofs_device_size(const struct erofs_reader *reader, unsigned i);
 const char *erofs_device_tag(const struct erofs_reader *reader, unsigned i, char out[65]);
 
+/* What stat(2) wants to know of an inode. */
 struct erofs_attr {
 	uint64_t nid;
 	uint64_t size; /* bytes; directories: of their entries */
@@ -47,9 +49,11 @@ struct erofs_attr {
 MUST_CHECK int erofs_getattr(
 	const struct erofs_reader *reader, uint64_t nid, struct erofs_attr *out, struct error *err);
 
+/* *found false: no such name. */
 MUST_CHECK int erofs_lookup(const struct erofs_reader *reader, uint64_t directory, const char *name,
 	size_t name_size, bool *found, uint64_t *nid, struct error *err);
 
+/* An entry of a directory, borrowed for the call that gets it. */
 struct erofs_dirent {
 	const char *name; /* not NUL-terminated */
 	size_t name_size;
@@ -72,6 +76,7 @@ MUST_CHECK int erofs_each_xattr(const struct erofs_reader *reader, uint64_t nid,
 	int (*each)(void *arg, const char *name, const void *value, size_t value_size), void *arg,
 	struct error *err);
 
+/* Where a file lies: its bytes are contiguous in one data space. */
 struct erofs_extent {
 	unsigned device;   /* 0-based: which layer */
 	uint64_t data_off; /* of byte 0 of the file in that layer's data space */

@@ -18,6 +18,7 @@ enum { INDEX_KEY_SIZE = 32, INDEX_KEY_HEX = 65 };
 MUST_CHECK int layer_index_key(const struct digest *blob, const char *format,
 	const struct digest *toc, uint8_t key[INDEX_KEY_SIZE], struct error *err);
 
+/* Which blob the index is of. Everything is borrowed for the call. */
 struct layer_index_build_options {
 	const uint8_t *key; /* INDEX_KEY_SIZE bytes */
 	const struct digest *blob;
@@ -39,6 +40,7 @@ struct layer_index_build_options {
 MUST_CHECK int layer_index_build(int dir_fd, const struct toc *toc,
 	const struct layer_index_build_options *options, struct error *err);
 
+/* An open index: both files of one key, checked. */
 struct layer_index {
 	uint8_t key[INDEX_KEY_SIZE];
 	struct erofs_reader *tree; /* owned */

@@ -12,6 +12,7 @@
  * file of fixed rows in order of data_off. Any thread. */
 struct unit_table;
 
+/* What a table is of. */
 struct unit_table_header {
 	uint8_t key[32];    /* of the layer index this belongs to */
 	struct digest blob; /* claimed until the whole blob was hashed */
@@ -34,6 +35,7 @@ MUST_CHECK int unit_table_open(
 void unit_table_close(struct unit_table *table);
 void unit_table_closep(struct unit_table **table);
 
+/* Borrowed from the table. */
 const struct unit_table_header *unit_table_header(const struct unit_table *table);
 
 /* Row @i < n_units; -1 with ERROR_IO when the disk under the table failed. */

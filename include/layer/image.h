@@ -34,6 +34,7 @@ struct image_context {
 
 enum image_step { IMAGE_RESOLVING, IMAGE_INDEXING, IMAGE_MERGING, IMAGE_READY };
 
+/* What an image is opened with. */
 struct image_options {
 	const struct reference *reference;
 	const struct platform *platform;

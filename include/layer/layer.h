@@ -15,6 +15,7 @@
  * Reference counted; any thread. */
 struct layer;
 
+/* What a layer is made of. */
 struct layer_options {
 	struct store *store;                 /* borrowed, outlives the layer */
 	struct fetcher *fetcher;             /* borrowed */
@@ -28,6 +29,7 @@ struct layer_options {
 	bool background;
 };
 
+/* Opens its part of the store. layer_unref() releases the layer. */
 MUST_CHECK int layer_open(
 	const struct layer_options *options, struct layer **out, struct error *err);
 struct layer *layer_ref(struct layer *layer);
@@ -35,9 +37,12 @@ struct layer *layer_ref(struct layer *layer);
 void layer_unref(struct layer *layer);
 void layer_unrefp(struct layer **layer);
 
+/* Borrowed from the layer. */
 const struct layer_index *layer_index_of(const struct layer *layer);
 const struct descriptor *layer_descriptor(const struct layer *layer);
 struct layer_store *layer_store_of(struct layer *layer);
+
+/* As fetch_layer_set_background(). */
 void layer_set_background(struct layer *layer, bool on);
 
 /* A read of the data space. Embed it; it belongs to the layer from layer_read_start() to done(). */
@@ -81,6 +86,7 @@ enum { LAYER_MAX_FAILURES = 32 };
 /* Copies the newest first; returns how many. */
 size_t layer_failures(struct layer *layer, struct layer_failure *out, size_t max);
 
+/* Counters of a layer since it was opened. */
 struct layer_stats {
 	struct layer_store_stats store;
 	struct fetch_layer_stats fetch;
@@ -88,4 +94,5 @@ struct layer_stats {
 	uint64_t read_bytes;
 	uint64_t n_failed; /* reads answered with EIO */
 };
+/* Any thread. */
 void layer_stats(struct layer *layer, struct layer_stats *out);

@@ -74,6 +74,7 @@ bool layer_store_may_copy(const struct layer_store *layer);
  */
 MUST_CHECK int store_forget(struct layer_store *layer, uint64_t i, struct error *err);
 
+/* How much of a layer is here. */
 struct layer_store_stats {
 	uint64_t n_units;
 	uint64_t n_present;
@@ -82,6 +83,7 @@ struct layer_store_stats {
 	uint64_t allocated; /* bytes of the data file on disk */
 	bool complete;
 };
+/* Any thread. */
 void layer_store_stats(struct layer_store *layer, struct layer_store_stats *out);
 
 /* Waits until everything put so far is durable. Threads: those that may block. */

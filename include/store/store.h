@@ -12,6 +12,7 @@
  * control.sock. One process owns it at a time. Any thread, unless said otherwise. */
 struct store;
 
+/* Where the store is and how much it may take. */
 struct store_options {
 	const char
 		*dir; /* made with mode 0700 when absent; its parents must exist or be makeable */

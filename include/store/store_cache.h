@@ -9,6 +9,7 @@
 
 /* The store as a cache: what is in it, whether it is right, and making room. */
 
+/* What the database says about one layer. */
 struct cache_layer {
 	uint8_t key[32];
 	struct digest blob;
@@ -22,9 +23,11 @@ struct cache_layer {
 	bool open;      /* in use by this process */
 };
 
+/* Calls each() with a borrowed record until it returns non-zero. */
 MUST_CHECK int cache_each_layer(struct store *store,
 	int (*each)(void *arg, const struct cache_layer *layer), void *arg, struct error *err);
 
+/* How full the cache is. */
 struct cache_usage {
 	uint64_t allocated; /* bytes of everything in the directory */
 	uint64_t quota;     /* effective limit in bytes; 0: none */
@@ -32,12 +35,14 @@ struct cache_usage {
 	uint64_t evicted_layers; /* since the store was opened */
 	uint64_t evicted_bytes;
 };
+/* As it is now. Threads: those that may block on a disk. */
 MUST_CHECK int cache_usage(struct store *store, struct cache_usage *out, struct error *err);
 
 /* Evicts whole layers, least recently used first and never an open one, until the quota holds.
  * Also called by the store itself after puts. *freed in allocated bytes. */
 MUST_CHECK int cache_evict(struct store *store, uint64_t *freed, struct error *err);
 
+/* What to do with findings, and whom to tell. The functions may be NULL. */
 struct cache_verify_options {
 	bool repair; /* forget what is wrong, so that it is fetched again */
 	/* Called now and then for a progress bar; non-zero stops early. */
@@ -47,6 +52,7 @@ struct cache_verify_options {
 	void *arg;
 };
 
+/* What was looked at and found. */
 struct cache_verify_result {
 	uint64_t n_layers;
 	uint64_t n_checked; /* units read and hashed */
