@@ -38,7 +38,7 @@ fi
 mkdir -p "$work"
 if [ ! -f "$build/build.ninja" ]; then
 	rm -rf "$build"
-	CC=clang CXX=clang++ meson setup "$build" "$top" -Dfuzzers=true \
+	CC=clang CXX=clang++ meson setup "$build" "$top" -Dfuzzers=true -Dwerror=true \
 		-Db_sanitize=address,undefined -Db_lundef=false >"$build.log" 2>&1 || {
 		cat "$build.log" >&2
 		exit 1
