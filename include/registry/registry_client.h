@@ -18,6 +18,7 @@ struct http_client;
 /* All registries of one process: hosts.toml, credentials, tokens and cached redirect targets. */
 struct registry_client;
 
+/* What a client needs from its process. Strings are copied. */
 struct registry_client_options {
 	struct http_client *http; /* borrowed; its loop is the net loop */
 	struct loop *loop;        /* the net loop; borrowed */
@@ -29,6 +30,7 @@ struct registry_client_options {
 	uint64_t deadline_ns; /* a control-plane call takes no longer; 0: 60 s */
 };
 
+/* Any thread that may block on a disk. */
 MUST_CHECK int registry_client_new(const struct registry_client_options *options,
 	struct registry_client **out, struct error *err);
 /* No call and no source is active any more. Not on the net loop. */
