@@ -26,12 +26,27 @@ uint64_t erofs_n_inodes(const struct erofs_reader *reader);
 unsigned erofs_n_devices(const struct erofs_reader *reader);
 bool erofs_has_xattrs(const struct erofs_reader *reader); /* whether any inode has one */
 
+/* Whether a hard link's other name is in a lower layer: such a tree is only part of an image. The
+ * link itself is a "symlink" with EROFS_HARDLINK. */
+bool erofs_has_unresolved_links(const struct erofs_reader *reader);
+
+/* The 32 bytes of the index' own key. */
+const uint8_t *erofs_key(const struct erofs_reader *reader);
+
 /* Bytes of the data space of device i (0-based) and the 64 bytes of its tag (the layer's key in
  * hex). */
 uint64_t erofs_device_size(const struct erofs_reader *reader, unsigned i);
 const char *erofs_device_tag(const struct erofs_reader *reader, unsigned i, char out[65]);
 
 /* What stat(2) wants to know of an inode. */
+/* How a name of a layer relates to lower layers: for merging, and of no concern to who reads. */
+enum erofs_flags {
+	EROFS_IMPLICIT = 1, /* a directory that nobody described: made because of what is below */
+	EROFS_OPAQUE = 2,   /* hides the directory of lower layers that has its name */
+	EROFS_HARDLINK = 4, /* "symlink" whose target is the clean name of a hard link's other
+			     * name, which this layer does not have */
+};
+
 struct erofs_attr {
 	uint64_t nid;
 	uint64_t size; /* bytes; directories: of their entries */
@@ -43,6 +58,7 @@ struct erofs_attr {
 	uint32_t nlink;
 	uint32_t rdev_major;
 	uint32_t rdev_minor;
+	uint32_t flags; /* enum erofs_flags */
 };
 
 /* ERROR_NOT_FOUND when nid is no inode of this image. */

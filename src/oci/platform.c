@@ -67,25 +67,18 @@ static bool set_name(const char *name, size_t size, char out[32])
 	return true;
 }
 
-/* Unused bytes stay zero, so that equal platforms are equal memory. */
-static void replace(char name[32], const char *with)
-{
-	memset(name, 0, 32);
-	memcpy(name, with, strlen(with));
-}
-
 static void normalise(struct platform *platform)
 {
 	char *variant = platform->variant;
 
 	if (strcmp(platform->os, "macos") == 0)
-		replace(platform->os, "darwin");
+		strcpy(platform->os, "darwin");
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
 		if (strcmp(platform->architecture, aliases[i].name) != 0)
 			continue;
-		replace(platform->architecture, aliases[i].architecture);
+		strcpy(platform->architecture, aliases[i].architecture);
 		if (aliases[i].variant)
-			replace(variant, aliases[i].variant);
+			strcpy(variant, aliases[i].variant);
 	}
 	if (variant[0] >= '1' && variant[0] <= '9' && variant[1] == '\0') {
 		variant[1] = variant[0];
@@ -93,10 +86,10 @@ static void normalise(struct platform *platform)
 		variant[2] = '\0';
 	}
 	if (strcmp(platform->architecture, "arm") == 0 && variant[0] == '\0')
-		replace(variant, "v7");
+		strcpy(variant, "v7");
 	if ((strcmp(platform->architecture, "arm64") == 0 && strcmp(variant, "v8") == 0) ||
 		(strcmp(platform->architecture, "amd64") == 0 && strcmp(variant, "v1") == 0))
-		replace(variant, "");
+		variant[0] = '\0';
 }
 
 int platform_set(const char *os, const char *architecture, const char *variant,
@@ -124,12 +117,12 @@ static bool set_single(struct platform *platform)
 
 	platform_host(&host);
 	if (is_listed(known_systems, platform->os)) {
-		replace(platform->architecture, host.architecture);
-		replace(platform->variant, host.variant);
+		strcpy(platform->architecture, host.architecture);
+		strcpy(platform->variant, host.variant);
 		return true;
 	}
-	replace(platform->architecture, platform->os);
-	replace(platform->os, host.os);
+	strcpy(platform->architecture, platform->os);
+	strcpy(platform->os, host.os);
 	normalise(platform);
 	return is_listed(known_architectures, platform->architecture);
 }
