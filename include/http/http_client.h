@@ -17,6 +17,7 @@
  * but never by a request with another `struct tls_settings` than the one they were made with. */
 struct http_client;
 
+/* Zero is a useful default for every field but tls. */
 struct http_client_options {
 	struct tls_settings *tls; /* for https requests that name none; NULL makes those fail */
 	const char *user_agent;   /* NULL: "varve/" and the version */
@@ -26,11 +27,13 @@ struct http_client_options {
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE };
 
+/* A header field to send. Both are texts without control characters. */
 struct http_header {
 	const char *name;
 	const char *value;
 };
 
+/* What to ask and how long to wait. Borrowed by the calls that take it. */
 struct http_request_options {
 	enum http_method method;
 	const char *url;                   /* absolute */
@@ -71,6 +74,7 @@ enum http_failure {
 	HTTP_FAILURE_INTERNAL,
 };
 
+/* The head of an answer. */
 struct http_response {
 	int status;
 	bool has_length;
@@ -79,6 +83,7 @@ struct http_response {
 	struct http_headers headers;
 };
 
+/* How a request ended. */
 struct http_result {
 	struct error err; /* ERROR_NONE when a whole response arrived, whatever its status */
 	enum http_failure failure;

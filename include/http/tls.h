@@ -11,6 +11,7 @@
  * The system's certificate authorities are always trusted too. */
 struct tls_settings;
 
+/* One client certificate. */
 struct tls_client_pair {
 	const char *cert_path; /* certificate, then its intermediates, in PEM */
 	const char *key_path;  /* NULL or "": the key is in cert_path */
@@ -22,6 +23,7 @@ enum tls_verify {
 	TLS_VERIFY_SKIP, /* accept any server certificate */
 };
 
+/* Which files to load. Borrowed by tls_settings_load(). */
 struct tls_settings_options {
 	const char *const *ca_paths; /* trusted in addition to the system's */
 	size_t n_ca_paths;

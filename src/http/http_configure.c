@@ -166,7 +166,6 @@ static bool set_transport(struct http_request *request)
 	       curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) ==
 		       CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S) == CURLE_OK &&
@@ -175,14 +174,19 @@ static bool set_transport(struct http_request *request)
 	       curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) == CURLE_OK;
 }
 
-static bool set_tls(const struct http_pool *pool, struct http_request *request)
+static bool set_tls(
+	const struct http_pool *pool, const struct url *url, struct http_request *request)
 {
 	CURL *easy = request->easy;
+	/* With TLS the handshake tells whether a connection can be shared, and several requests
+	 * at once wait for the first one's. Without, only an answer would. */
+	long wait_for_protocol = strcmp(url->scheme, "https") == 0;
 	bool skip = pool->tls && tls_settings_verify(pool->tls) == TLS_VERIFY_SKIP;
 
 	/* The authorities come with the settings: curl would read its own from disk each time.
 	 * A session that is resumed would skip the client certificate, so none is kept. */
 	return curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PIPEWAIT, wait_for_protocol) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, skip ? 0L : 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, skip ? 0L : 2L) == CURLE_OK &&
@@ -279,7 +283,7 @@ int http_request_configure(struct http_client *client, const struct http_request
 		return -1;
 	if (!set_message(options, (const char *)text.data, request) ||
 		!set_route(client, &url, options, request) || !set_transport(request) ||
-		!set_tls(pool, request) || !http_transfer_set_callbacks(request))
+		!set_tls(pool, &url, request) || !http_transfer_set_callbacks(request))
 		return error_set(
 			err, ERROR_INTERNAL, "%s: libcurl refuses an option", request->what);
 	return 0;

@@ -123,7 +123,7 @@ static void on_done(void *arg, const struct http_result *result)
 	(void)pthread_mutex_unlock(&probe->lock);
 }
 
-static void start(void *arg)
+void probe_start_on_loop(void *arg)
 {
 	static const struct http_callbacks callbacks = {
 		.on_response = on_response, .on_data = on_data, .on_done = on_done};
@@ -135,7 +135,7 @@ static void start(void *arg)
 
 void probe_start(struct probe *probe)
 {
-	fixture_on_loop(probe->fixture, start, probe);
+	fixture_on_loop(probe->fixture, probe_start_on_loop, probe);
 }
 
 static void cancel(void *arg)

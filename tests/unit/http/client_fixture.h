@@ -47,6 +47,7 @@ struct probe {
 void probe_init(struct probe *probe, struct fixture *fixture, const char *url);
 void probe_free(struct probe *probe);
 void probe_start(struct probe *probe);
+void probe_start_on_loop(void *probe); /* from a callback */
 void probe_cancel(struct probe *probe);
 void probe_resume(struct probe *probe, enum http_flow data_flow);
 void probe_wait_response(struct probe *probe);
