@@ -8,9 +8,10 @@
 #include "base/error.h"
 
 /* A read-only memory map of a file whose disk may fail under it. A page that cannot be read is
- * replaced by zeros and the mapping is marked as failed, instead of SIGBUS ending the process: who
- * reads from it treats the bytes as hostile anyway, and asks mapping_failed() before it trusts a
- * result. A system call that is given such bytes answers EFAULT instead. */
+ * replaced by zeros and the mapping is marked as failed, instead of SIGBUS ending the process
+ * (after thousands of such pages in the process, the whole mapping is replaced, good pages too):
+ * who reads from it treats the bytes as hostile anyway, and asks mapping_failed() before it trusts
+ * a result. A system call that is given such bytes answers EFAULT instead. */
 struct mapping {
 	const uint8_t *data;
 	size_t size;

@@ -25,19 +25,26 @@ static bool put_zeros(uintptr_t start, size_t size)
 	return (uintptr_t)ret == start;
 }
 
+/* Every page replaced can split a map in two more, and the kernel refuses to map at all beyond
+ * vm.max_map_count (65530 by default): whoever loses a page after these gives up the whole mapping,
+ * which needs one map. */
 static bool replace_page(const siginfo_t *info)
 {
 	uintptr_t address = (uintptr_t)info->si_addr;
+	uintptr_t page = address & ~(page_size - 1);
 	struct mapping_slot *slot = mapping_slot_find(address);
+	uintptr_t start;
+	size_t size;
 
 	if (!slot)
 		return false;
 	/* Before the zeros are there, so that who reads them finds the mark. */
 	atomic_store(&slot->failed, true);
-	/* Every page replaced can split the map in two, and the kernel limits the number of maps
-	 * (ENOMEM): the whole of the mapping then needs fewer. */
-	return put_zeros(address & ~(page_size - 1), page_size) ||
-	       put_zeros(atomic_load(&slot->start), atomic_load(&slot->size));
+	start = atomic_load(&slot->start);
+	size = atomic_load(&slot->size);
+	if (!mapping_slot_count_page(slot))
+		return put_zeros(start, size) || put_zeros(page, page_size);
+	return put_zeros(page, page_size) || put_zeros(start, size);
 }
 
 static void pass_on(int signum, siginfo_t *info, void *context)

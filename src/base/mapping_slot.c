@@ -15,6 +15,7 @@ struct slot_table {
 
 /* Global because a signal handler has no argument to find it by. */
 static struct slot_table first_table;
+static atomic_size_t n_pages_replaced;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* held by who changes a slot */
 
 static void slot_set(struct mapping_slot *slot, uintptr_t start, size_t size)
@@ -23,6 +24,7 @@ static void slot_set(struct mapping_slot *slot, uintptr_t start, size_t size)
 	atomic_store(&slot->start, start);
 	atomic_store(&slot->size, size);
 	atomic_store(&slot->failed, false);
+	atomic_fetch_sub(&n_pages_replaced, atomic_exchange(&slot->n_pages_replaced, 0));
 	atomic_fetch_add(&slot->sequence, 1);
 }
 
@@ -90,4 +92,14 @@ struct mapping_slot *mapping_slot_find(uintptr_t address)
 			if (slot_contains(&table->slots[i], address))
 				return &table->slots[i];
 	return NULL;
+}
+
+bool mapping_slot_count_page(struct mapping_slot *slot)
+{
+	if (atomic_fetch_add(&n_pages_replaced, 1) >= MAPPING_MAX_PAGES_REPLACED) {
+		atomic_fetch_sub(&n_pages_replaced, 1);
+		return false;
+	}
+	atomic_fetch_add(&slot->n_pages_replaced, 1);
+	return true;
 }

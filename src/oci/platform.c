@@ -67,18 +67,25 @@ static bool set_name(const char *name, size_t size, char out[32])
 	return true;
 }
 
+/* Unused bytes stay zero, so that equal platforms are equal memory. */
+static void replace(char name[32], const char *with)
+{
+	memset(name, 0, 32);
+	memcpy(name, with, strlen(with));
+}
+
 static void normalise(struct platform *platform)
 {
 	char *variant = platform->variant;
 
 	if (strcmp(platform->os, "macos") == 0)
-		strcpy(platform->os, "darwin");
+		replace(platform->os, "darwin");
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
 		if (strcmp(platform->architecture, aliases[i].name) != 0)
 			continue;
-		strcpy(platform->architecture, aliases[i].architecture);
+		replace(platform->architecture, aliases[i].architecture);
 		if (aliases[i].variant)
-			strcpy(variant, aliases[i].variant);
+			replace(variant, aliases[i].variant);
 	}
 	if (variant[0] >= '1' && variant[0] <= '9' && variant[1] == '\0') {
 		variant[1] = variant[0];
@@ -86,10 +93,10 @@ static void normalise(struct platform *platform)
 		variant[2] = '\0';
 	}
 	if (strcmp(platform->architecture, "arm") == 0 && variant[0] == '\0')
-		strcpy(variant, "v7");
+		replace(variant, "v7");
 	if ((strcmp(platform->architecture, "arm64") == 0 && strcmp(variant, "v8") == 0) ||
 		(strcmp(platform->architecture, "amd64") == 0 && strcmp(variant, "v1") == 0))
-		variant[0] = '\0';
+		replace(variant, "");
 }
 
 int platform_set(const char *os, const char *architecture, const char *variant,
@@ -117,12 +124,12 @@ static bool set_single(struct platform *platform)
 
 	platform_host(&host);
 	if (is_listed(known_systems, platform->os)) {
-		strcpy(platform->architecture, host.architecture);
-		strcpy(platform->variant, host.variant);
+		replace(platform->architecture, host.architecture);
+		replace(platform->variant, host.variant);
 		return true;
 	}
-	strcpy(platform->architecture, platform->os);
-	strcpy(platform->os, host.os);
+	replace(platform->architecture, platform->os);
+	replace(platform->os, host.os);
 	normalise(platform);
 	return is_listed(known_architectures, platform->architecture);
 }

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a reference to a tree in the table: manifest, layer indexes, merged index, layers. */
+#include "image_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "index/image_index.h"
+#include "registry/registry_client.h"
+#include "store/store.h"
+
+/* What is being put together; cleared unless it became a tree. */
+struct assembly {
+	const struct image_context *context;
+	const struct image_options *options;
+	struct image_manifest image;
+	const struct descriptor *descriptors; /* of the chosen layers, lowest first */
+	size_t n_layers;
+	struct layer_index **indexes; /* owned until their layer is open */
+	struct layer **layers;        /* a reference each */
+	uint32_t *layer_ids;
+	bool unverified;
+};
+
+static void assembly_clear(struct assembly *assembly)
+{
+	for (size_t i = 0; i < assembly->n_layers; i++) {
+		if (assembly->indexes)
+			layer_index_close(assembly->indexes[i]);
+		if (assembly->layers)
+			layer_unref(assembly->layers[i]);
+	}
+	free(assembly->indexes);
+	free(assembly->layers);
+	free(assembly->layer_ids);
+	image_manifest_clear(&assembly->image);
+}
+
+static void report(const struct assembly *assembly, enum image_step step, size_t n)
+{
+	if (assembly->options->progress)
+		assembly->options->progress(assembly->options->arg, step, n, assembly->n_layers);
+}
+
+static int choose_layers(struct assembly *assembly, struct error *err)
+{
+	const struct manifest *manifest = assembly->image.manifest;
+	const struct digest *wanted = assembly->options->layer;
+	char text[DIGEST_TEXT_SIZE];
+
+	assembly->descriptors = manifest->layers;
+	assembly->n_layers = manifest->n_layers;
+	if (!wanted)
+		return 0;
+	for (size_t i = 0; i < manifest->n_layers; i++) {
+		if (!digest_equal(&manifest->layers[i].digest, wanted))
+			continue;
+		assembly->descriptors = &manifest->layers[i];
+		assembly->n_layers = 1;
+		return 0;
+	}
+	assembly->n_layers = 0;
+	return error_set(err, ERROR_NOT_FOUND, "the image has no layer %s (it has %zu layers)",
+		digest_format(wanted, text), manifest->n_layers);
+}
+
+static void index_path(const struct assembly *assembly, const char *folder,
+	const uint8_t key[INDEX_KEY_SIZE], char *out, size_t size)
+{
+	char hex[INDEX_KEY_HEX];
+
+	hex_encode(key, INDEX_KEY_SIZE, hex);
+	(void)snprintf(
+		out, size, "%s/%s/%s.erofs", store_dir(assembly->context->store), folder, hex);
+}
+
+/* A tree id belongs to one exact index file: its content decides. */
+static int tree_id_of_file(
+	const struct assembly *assembly, const char *path, uint32_t *id, struct error *err)
+{
+	CLEANUP(digest_hasher_freep) struct digest_hasher *hasher = NULL;
+	CLEANUP(cleanup_free) uint8_t *piece = malloc(1 << 18);
+	CLEANUP(cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct digest digest;
+
+	if (!piece)
+		return error_set(err, ERROR_NO_MEMORY, "no memory to hash an index");
+	if (fd < 0)
+		return error_set_errno(err, errno, "open %s", path);
+	if (digest_hasher_new(DIGEST_SHA256, &hasher, err) < 0)
+		return -1;
+	for (;;) {
+		ssize_t n = read(fd, piece, 1 << 18);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(err, errno, "read %s", path);
+		if (n == 0)
+			break;
+		if (digest_hasher_update(hasher, piece, (size_t)n, err) < 0)
+			return -1;
+	}
+	if (digest_hasher_final(hasher, &digest, err) < 0)
+		return -1;
+	return store_tree_id(assembly->context->store, digest.bytes, id, err);
+}
+
+static int open_new_layer(struct assembly *assembly, size_t i, struct error *err)
+{
+	const struct image_context *context = assembly->context;
+	struct source *source = NULL;
+	struct layer_options options = {
+		.store = context->store,
+		.fetcher = context->fetcher,
+		.loop = context->loop,
+		.workers = context->workers,
+		.index = assembly->indexes[i],
+		.descriptor = &assembly->descriptors[i],
+		.sources = &source,
+		.n_sources = 1,
+		.prefetch = assembly->options->prefetch,
+		.background = assembly->options->background,
+	};
+
+	if (registry_source_new(context->registry, assembly->options->reference,
+		    &assembly->descriptors[i], &source, err) < 0)
+		return -1;
+	if (layer_open(&options, &assembly->layers[i], err) < 0) {
+		source->ops->free(source);
+		return -1;
+	}
+	assembly->indexes[i] = NULL;
+	return tree_table_add_data(
+		context->trees, assembly->layer_ids[i], assembly->layers[i], err);
+}
+
+/* One layer of this process is one object, however many images and places in an image use it. */
+static int open_layer(struct assembly *assembly, size_t i, struct error *err)
+{
+	struct layer *known;
+	char text[DIGEST_TEXT_SIZE];
+	char path[512];
+
+	index_path(assembly, "layers", assembly->indexes[i]->key, path, sizeof(path));
+	if (tree_id_of_file(assembly, path, &assembly->layer_ids[i], err) < 0)
+		return -1;
+	known = tree_table_get_data(assembly->context->trees, assembly->layer_ids[i]);
+	if (known) {
+		assembly->layers[i] = layer_ref(known);
+		return 0;
+	}
+	if (open_new_layer(assembly, i, err) < 0)
+		return error_prefix(
+			err, "layer %s", digest_format(&assembly->descriptors[i].digest, text));
+	return 0;
+}
+
+static int open_reader(struct assembly *assembly, struct tree *tree, struct error *err)
+{
+	const struct layer_index **indexes;
+	uint8_t key[INDEX_KEY_SIZE];
+	int images = store_images_fd(assembly->context->store);
+	int result;
+
+	indexes = calloc(assembly->n_layers + 1, sizeof(*indexes));
+	if (!indexes)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for an image index");
+	for (size_t i = 0; i < assembly->n_layers; i++)
+		indexes[i] = layer_index_of(assembly->layers[i]);
+
+	result = image_index_key(indexes, assembly->n_layers, key, err);
+	if (result == 0 && image_index_open(images, indexes, assembly->n_layers, key, &tree->reader,
+				   err) < 0) {
+		result = image_index_build(images, indexes, assembly->n_layers, key, err);
+		if (result == 0)
+			result = image_index_open(
+				images, indexes, assembly->n_layers, key, &tree->reader, err);
+	}
+	free(indexes);
+	index_path(assembly, "images", key, tree->index_path, sizeof(tree->index_path));
+	return result;
+}
+
+/* The tree of one layer is the layer's own index, opened once more: it lives as long as the tree.
+ */
+static int open_layer_reader(struct assembly *assembly, struct tree *tree, struct error *err)
+{
+	const struct layer_index *index = layer_index_of(assembly->layers[0]);
+	char hex[INDEX_KEY_HEX];
+	char name[INDEX_KEY_HEX + 8];
+
+	if (index->has_unresolved_links)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"this layer has hard links to files of lower layers, so it has no tree of "
+			"its "
+			"own: mount the image without --layer");
+	hex_encode(index->key, INDEX_KEY_SIZE, hex);
+	(void)snprintf(name, sizeof(name), "%s.erofs", hex);
+	index_path(assembly, "layers", index->key, tree->index_path, sizeof(tree->index_path));
+	return erofs_open(store_layers_fd(assembly->context->store), name, &tree->reader, err);
+}
+
+/* Moves layers into the tree. */
+static int make_tree(struct assembly *assembly, struct tree **out, struct error *err)
+{
+	CLEANUP(tree_freep) struct tree *tree = calloc(1, sizeof(*tree));
+	char text[DIGEST_TEXT_SIZE];
+	int result;
+
+	if (!tree)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a tree");
+	if (assembly->options->layer) {
+		tree->kind = TREE_LAYER;
+		(void)digest_format(assembly->options->layer, text);
+		result = open_layer_reader(assembly, tree, err);
+	} else {
+		tree->kind = TREE_IMAGE;
+		(void)digest_format(&assembly->image.digest, text);
+		result = open_reader(assembly, tree, err);
+	}
+	if (result < 0 || tree_id_of_file(assembly, tree->index_path, &tree->id, err) < 0)
+		return -1;
+	(void)snprintf(tree->name, sizeof(tree->name), "%s", text);
+	tree->layers = TAKE_PTR(assembly->layers);
+	tree->layer_ids = TAKE_PTR(assembly->layer_ids);
+	tree->n_layers = assembly->n_layers;
+	*out = TAKE_PTR(tree);
+	return 0;
+}
+
+static int add_tree(struct assembly *assembly, struct tree **out, struct error *err)
+{
+	CLEANUP(tree_freep) struct tree *tree = NULL;
+	struct tree *known;
+
+	report(assembly, IMAGE_MERGING, 0);
+	if (make_tree(assembly, &tree, err) < 0)
+		return -1;
+	known = tree_table_get(assembly->context->trees, tree->id);
+	if (known) {
+		*out = known;
+		return 0;
+	}
+	if (tree_table_add(assembly->context->trees, tree, err) < 0)
+		return -1;
+	*out = TAKE_PTR(tree);
+	return 0;
+}
+
+/* For `varve images`. A store that cannot remember it still serves it. */
+static void remember(
+	const struct assembly *assembly, const struct tree *tree, const char *reference)
+{
+	struct store_image record = {
+		.reference = reference,
+		.manifest = assembly->image.digest,
+		.used_s = clock_wall_s(),
+		.n_layers = tree->n_layers,
+	};
+	struct error err;
+
+	record.layers = calloc(tree->n_layers + 1, sizeof(*record.layers));
+	if (!record.layers)
+		return;
+	for (size_t i = 0; i < tree->n_layers; i++)
+		memcpy(record.layers[i], layer_index_of(tree->layers[i])->key, INDEX_KEY_SIZE);
+	if (store_image_put(assembly->context->store, &record, &err) < 0)
+		log_warning("%s is not remembered: %s", reference, err.message);
+	free(record.layers);
+}
+
+static int assemble(struct assembly *assembly, struct tree **tree, struct error *err)
+{
+	report(assembly, IMAGE_RESOLVING, 0);
+	if (image_manifest_find(assembly->context, assembly->options, &assembly->image, err) < 0 ||
+		choose_layers(assembly, err) < 0)
+		return -1;
+
+	assembly->indexes = calloc(assembly->n_layers + 1, sizeof(struct layer_index *));
+	assembly->layers = calloc(assembly->n_layers + 1, sizeof(struct layer *));
+	assembly->layer_ids = calloc(assembly->n_layers + 1, sizeof(uint32_t));
+	if (!assembly->indexes || !assembly->layers || !assembly->layer_ids)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for the layers of an image");
+	if (image_layer_indexes(assembly->context, assembly->options, assembly->descriptors,
+		    assembly->n_layers, assembly->indexes, &assembly->unverified, err) < 0)
+		return -1;
+	for (size_t i = 0; i < assembly->n_layers; i++) {
+		if (open_layer(assembly, i, err) < 0)
+			return -1;
+	}
+	return add_tree(assembly, tree, err);
+}
+
+int image_open(const struct image_context *context, const struct image_options *options,
+	struct image *out, struct error *err)
+{
+	CLEANUP(assembly_clear)
+	struct assembly assembly = {.context = context, .options = options};
+	struct image image = {0};
+
+	(void)reference_format(options->reference, image.reference);
+	if (assemble(&assembly, &image.tree, err) < 0)
+		return error_prefix(err, "image %s", image.reference);
+
+	image.manifest = assembly.image.digest;
+	image.platform = assembly.image.platform;
+	image.n_layers = assembly.n_layers;
+	for (size_t i = 0; i < assembly.n_layers; i++)
+		image.layers_size += assembly.descriptors[i].size;
+	image.unverified = assembly.unverified;
+	image.resolved_s = assembly.image.resolved_s;
+	if (!options->layer)
+		remember(&assembly, image.tree, image.reference);
+	report(&assembly, IMAGE_READY, assembly.n_layers);
+	*out = image;
+	return 0;
+}

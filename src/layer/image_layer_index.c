@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The index of one eStargz layer: found in the store by the digest of its table of contents, or
+ * built from the end of the blob. */
+#include "image_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "format/estargz.h"
+#include "registry/registry_client.h"
+#include "store/store.h"
+
+/* Enough for the footer and, in most layers, the whole table: one request. */
+#define TAIL_SIZE (UINT64_C(256) << 10)
+#define MAX_ENCODED_TOC (UINT64_C(64) << 20)
+
+/* The end of a blob, and where it starts. */
+struct tail {
+	struct buffer bytes;
+	uint64_t off;
+};
+
+static void tail_clear(struct tail *tail)
+{
+	buffer_free(&tail->bytes);
+}
+
+static int read_range(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, uint64_t off, uint64_t size, struct buffer *out,
+	struct error *err)
+{
+	if (options->pull == PULL_NEVER)
+		return error_set(err, ERROR_NOT_FOUND,
+			"it has no index in this store and --pull=never forbids to ask");
+	return registry_get_range_unverified(
+		context->registry, options->reference, descriptor, off, size, out, err);
+}
+
+/* Makes the tail reach down to off. */
+static int tail_extend(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, struct tail *tail, uint64_t off, struct error *err)
+{
+	CLEANUP(buffer_free) struct buffer more = {0};
+
+	if (off >= tail->off)
+		return 0;
+	if (descriptor->size - off > MAX_ENCODED_TOC)
+		return error_set(err, ERROR_FORMAT,
+			"its table of contents has %llu bytes, at most %llu are accepted",
+			(unsigned long long)(descriptor->size - off),
+			(unsigned long long)MAX_ENCODED_TOC);
+	if (read_range(context, options, descriptor, off, tail->off - off, &more, err) < 0)
+		return -1;
+	if (buffer_append(&more, tail->bytes.data, tail->bytes.size) < 0)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
+	buffer_free(&tail->bytes);
+	tail->bytes = more;
+	more = (struct buffer){0};
+	tail->off = off;
+	return 0;
+}
+
+/* The layer of the companion image that holds our table of contents. */
+static int find_external_layer(const struct image_context *context,
+	const struct image_options *options, const struct reference *companion,
+	const struct digest *layer, struct descriptor *out, struct error *err)
+{
+	CLEANUP(manifest_freep) struct manifest *manifest = NULL;
+	CLEANUP(buffer_free) struct buffer document = {0};
+	struct digest digest;
+	char media_type[128];
+	char wanted[DIGEST_TEXT_SIZE];
+
+	if (registry_resolve(context->registry, companion, &digest, media_type, err) < 0 ||
+		image_document(context, companion, options->pull, &digest, media_type, &document,
+			err) < 0 ||
+		manifest_parse(document.data, document.size, &manifest, err) < 0)
+		return -1;
+	(void)digest_format(layer, wanted);
+	for (size_t i = 0; i < manifest->n_layers; i++) {
+		const char *named = descriptor_annotation(
+			&manifest->layers[i], ESTARGZ_EXTERNAL_LAYER_ANNOTATION);
+
+		if (named && strcmp(named, wanted) == 0)
+			return descriptor_copy(&manifest->layers[i], out, err);
+	}
+	return error_set(err, ERROR_NOT_FOUND, "it has no table of contents for %s", wanted);
+}
+
+static int external_toc(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, struct buffer *out, struct error *err)
+{
+	CLEANUP(descriptor_clear) struct descriptor toc = {0};
+	struct reference companion = *options->reference;
+	char text[REFERENCE_TEXT_SIZE];
+	size_t used = strlen(companion.tag);
+
+	if (used == 0 || used + strlen(ESTARGZ_EXTERNAL_TAG_SUFFIX) >= sizeof(companion.tag))
+		return error_set(err, ERROR_NOT_FOUND,
+			"its table of contents is in the image <tag>%s, and this reference has no "
+			"tag: mount it by name:tag or name:tag@digest",
+			ESTARGZ_EXTERNAL_TAG_SUFFIX);
+	if (options->pull == PULL_NEVER)
+		return error_set(err, ERROR_NOT_FOUND,
+			"it has no index in this store and --pull=never forbids to ask");
+	companion.has_digest = false;
+	(void)snprintf(companion.tag + used, sizeof(companion.tag) - used, "%s",
+		ESTARGZ_EXTERNAL_TAG_SUFFIX);
+	if (find_external_layer(context, options, &companion, &descriptor->digest, &toc, err) < 0 ||
+		registry_get_blob(context->registry, &companion, &toc, MAX_ENCODED_TOC, out, err) <
+			0)
+		return error_prefix(err, "external table of contents in %s",
+			reference_format(&companion, text));
+	return 0;
+}
+
+/* The encoded table of contents, whichever way the layer carries it. */
+static int find_toc(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, struct buffer *out, uint64_t *payload_end,
+	struct error *err)
+{
+	CLEANUP(tail_clear) struct tail tail = {0};
+	struct estargz_footer footer;
+	uint64_t start;
+
+	tail.off = descriptor->size > TAIL_SIZE ? descriptor->size - TAIL_SIZE : 0;
+	if (read_range(context, options, descriptor, tail.off, descriptor->size - tail.off,
+		    &tail.bytes, err) < 0 ||
+		estargz_footer_parse(
+			tail.bytes.data, tail.bytes.size, descriptor->size, &footer, err) < 0)
+		return -1;
+
+	switch (footer.kind) {
+	case ESTARGZ_EXTERNAL:
+		*payload_end = descriptor->size - footer.size;
+		return external_toc(context, options, descriptor, out, err);
+	case ESTARGZ_FOOTER:
+	case ESTARGZ_LEGACY:
+		break;
+	default:
+		return error_set(err, ERROR_UNSUPPORTED,
+			"media type %s without an eStargz footer: convert the image with "
+			"`ctr-remote image convert --estargz --oci`",
+			descriptor->media_type);
+	}
+	if (tail_extend(context, options, descriptor, &tail, footer.toc_off, err) < 0)
+		return -1;
+	*payload_end = footer.toc_off;
+	start = footer.toc_off - tail.off;
+	if (buffer_append(out, tail.bytes.data + start,
+		    descriptor->size - footer.size - footer.toc_off) < 0)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
+	return 0;
+}
+
+static int build_index(const struct image_context *context, const struct descriptor *descriptor,
+	const struct buffer *encoded, const struct estargz_toc_options *toc_options,
+	const uint8_t key[INDEX_KEY_SIZE], struct error *err)
+{
+	CLEANUP(toc_freep) struct toc *toc = NULL;
+	struct layer_index_build_options build = {
+		.key = key,
+		.blob = &descriptor->digest,
+		.blob_size = descriptor->size,
+	};
+
+	if (estargz_toc_parse(encoded->data, encoded->size, toc_options, &toc, err) < 0)
+		return error_prefix(err, "table of contents");
+	return layer_index_build(store_layers_fd(context->store), toc, &build, err);
+}
+
+/* Without an authenticated digest the bytes themselves are the identity of the table. */
+static int unverified_index(const struct image_context *context,
+	const struct image_options *options, const struct descriptor *descriptor,
+	struct layer_index **out, struct error *err)
+{
+	CLEANUP(buffer_free) struct buffer encoded = {0};
+	struct estargz_toc_options toc_options = {
+		.allow_unverified = true,
+		.blob_size = descriptor->size,
+	};
+	uint8_t key[INDEX_KEY_SIZE];
+	struct digest digest;
+
+	if (find_toc(context, options, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
+		digest_compute(DIGEST_SHA256, encoded.data, encoded.size, &digest, err) < 0 ||
+		layer_index_key(&descriptor->digest, "estargz-unverified", &digest, key, err) < 0 ||
+		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
+		return -1;
+	return layer_index_open(store_layers_fd(context->store), key, out, err);
+}
+
+int image_layer_index(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, struct layer_index **out, bool *unverified,
+	struct error *err)
+{
+	CLEANUP(buffer_free) struct buffer encoded = {0};
+	const char *annotation = descriptor_annotation(descriptor, ESTARGZ_TOC_DIGEST_ANNOTATION);
+	struct digest toc_digest;
+	struct estargz_toc_options toc_options = {
+		.toc_digest = &toc_digest,
+		.allow_unverified = options->allow_unverified,
+		.blob_size = descriptor->size,
+	};
+	uint8_t key[INDEX_KEY_SIZE];
+
+	if (!annotation && options->allow_unverified) {
+		*unverified = true;
+		return unverified_index(context, options, descriptor, out, err);
+	}
+	if (!annotation)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"media type %s without the annotation %s: no table of contents to trust. "
+			"Convert the image with `ctr-remote image convert --estargz --oci`, or "
+			"accept "
+			"it as it is with --allow-unverified",
+			descriptor->media_type, ESTARGZ_TOC_DIGEST_ANNOTATION);
+	if (digest_parse(annotation, &toc_digest, err) < 0)
+		return error_prefix(err, "annotation %s", ESTARGZ_TOC_DIGEST_ANNOTATION);
+	if (layer_index_key(&descriptor->digest, "estargz", &toc_digest, key, err) < 0)
+		return -1;
+	if (layer_index_open(store_layers_fd(context->store), key, out, err) == 0)
+		return 0;
+	if (err->kind != ERROR_NOT_FOUND && err->kind != ERROR_FORMAT)
+		return -1;
+
+	if (find_toc(context, options, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
+		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
+		return -1;
+	return layer_index_open(store_layers_fd(context->store), key, out, err);
+}

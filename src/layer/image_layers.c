@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The indexes of an image's layers, several at a time: each needs a round trip or two. */
+#include "image_internal.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_THREADS = 8 };
+
+struct job {
+	const struct image_context *context;
+	const struct image_options *options;
+	const struct descriptor *layers;
+	size_t n_layers;
+	struct layer_index **indexes;
+	pthread_mutex_t lock;
+	size_t next; /* guarded by lock, like the rest */
+	size_t n_ready;
+	bool unverified;
+	bool failed;
+	struct error err; /* the first */
+};
+
+static void finish_layer(
+	struct job *job, size_t i, int result, bool unverified, const struct error *err)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	pthread_mutex_lock(&job->lock);
+	if (result == 0) {
+		job->n_ready++;
+		job->unverified |= unverified;
+		if (job->options->progress)
+			job->options->progress(
+				job->options->arg, IMAGE_INDEXING, job->n_ready, job->n_layers);
+	} else if (!job->failed) {
+		job->failed = true;
+		job->err = *err;
+		(void)error_prefix(
+			&job->err, "layer %s", digest_format(&job->layers[i].digest, text));
+	}
+	pthread_mutex_unlock(&job->lock);
+}
+
+static void *run(void *arg)
+{
+	struct job *job = arg;
+
+	for (;;) {
+		struct error err = {0};
+		bool unverified = false;
+		size_t i;
+		int result;
+
+		pthread_mutex_lock(&job->lock);
+		i = job->failed ? job->n_layers : job->next++;
+		pthread_mutex_unlock(&job->lock);
+		if (i >= job->n_layers)
+			return NULL;
+		result = image_layer_index(job->context, job->options, &job->layers[i],
+			&job->indexes[i], &unverified, &err);
+		finish_layer(job, i, result, unverified, &err);
+	}
+}
+
+int image_layer_indexes(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *layers, size_t n_layers, struct layer_index **indexes,
+	bool *unverified, struct error *err)
+{
+	struct job job = {
+		.context = context,
+		.options = options,
+		.layers = layers,
+		.n_layers = n_layers,
+		.indexes = indexes,
+	};
+	pthread_t threads[MAX_THREADS];
+	size_t n_threads = 0;
+
+	(void)pthread_mutex_init(&job.lock, NULL);
+	/* This thread works too; fewer helpers than hoped for only take longer. */
+	while (n_threads + 1 < n_layers && n_threads < MAX_THREADS &&
+		pthread_create(&threads[n_threads], NULL, run, &job) == 0)
+		n_threads++;
+	(void)run(&job);
+	for (size_t i = 0; i < n_threads; i++)
+		(void)pthread_join(threads[i], NULL);
+	(void)pthread_mutex_destroy(&job.lock);
+
+	*unverified |= job.unverified;
+	if (job.failed) {
+		if (err)
+			*err = job.err;
+		return -1;
+	}
+	return 0;
+}
