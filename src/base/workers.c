@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/thread.h"
+#include "thread_internal.h"
 
 enum { MAX_NAME = 12 };
 

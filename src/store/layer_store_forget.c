@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Takes back what the database claims: one unit, or a whole data file. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "layer_store_internal.h"
+#include "store_writer_internal.h"
+
+struct forget_job {
+	struct writer_job job;
+	struct layer_state *layer; /* NULL: it is not open */
+	uint32_t number;
+	uint32_t unit;
+	uint64_t size;
+};
+
+static int clear_bit(struct db_txn *txn, void *arg)
+{
+	const struct forget_job *forget = arg;
+	uint8_t bits[RECORD_PAGE_SIZE];
+	uint8_t name[8];
+	MDB_val value;
+	int code;
+
+	record_page_key(forget->number, forget->unit / RECORD_PAGE_UNITS, name);
+	code = db_get(txn, DB_PRESENCE, name, sizeof(name), &value);
+	if (code != 0)
+		return code == MDB_NOTFOUND ? 0 : code;
+	if (value.mv_size != sizeof(bits))
+		return db_delete(txn, DB_PRESENCE, name, sizeof(name));
+	memcpy(bits, value.mv_data, sizeof(bits));
+	bits[forget->unit % RECORD_PAGE_UNITS / 8] &= (uint8_t) ~(1u << (forget->unit % 8));
+	return db_put(txn, DB_PRESENCE, name, sizeof(name), bits, sizeof(bits));
+}
+
+static void forget_pending(struct pending_units *pending, uint32_t unit)
+{
+	for (size_t i = 0; i < pending->n; i++)
+		if (pending->units[i].unit == unit)
+			pending->units[i].forgotten = true;
+}
+
+/* On the writer, so that no commit in between brings the unit back. */
+static int run_forget(struct store *store, struct writer_job *job, struct error *err)
+{
+	struct forget_job *forget = (struct forget_job *)job;
+	struct layer_state *layer = forget->layer;
+
+	/* Its data file is another one by now: nothing there is meant. */
+	if (layer && forget->number > 0 && forget->number != atomic_load(&layer->number))
+		return 0;
+	if (layer) {
+		/* A hole made there later has something to remove. */
+		atomic_store(&layer->clean, false);
+		(void)pthread_mutex_lock(&store->writer.lock);
+		forget_pending(&layer->pending, forget->unit);
+		(void)pthread_mutex_unlock(&store->writer.lock);
+		forget_pending(&layer->flushing, forget->unit);
+		(void)layer_state_clear_present(layer, forget->unit, forget->size);
+		forget->number = atomic_load(&layer->number);
+	}
+	if (forget->number == 0)
+		return 0;
+	if (db_write(store->db, clear_bit, forget, "forget a damaged unit", err) < 0)
+		return -1;
+	if (layer)
+		(void)bitmap_clear(&layer->durable, forget->unit);
+	return 0;
+}
+
+int layer_forget_unit(struct store *store, struct layer_state *layer, uint32_t number,
+	uint32_t unit, uint64_t size, struct error *err)
+{
+	struct forget_job forget = {.job.run = run_forget,
+		.layer = layer,
+		.number = number,
+		.unit = unit,
+		.size = size};
+
+	return writer_call(store, &forget.job, err);
+}
+
+int store_forget(struct layer_store *layer, uint64_t i, struct error *err)
+{
+	struct store *store = layer->store;
+	struct forget_job forget = {
+		.job.run = run_forget, .layer = layer->state, .unit = (uint32_t)i};
+	struct unit unit;
+
+	if (unit_table_get(layer->units, i, &unit, err) < 0)
+		return -1;
+	forget.size = unit.size;
+	/* Readers miss it at once. */
+	(void)layer_state_clear_present(layer->state, i, unit.size);
+	chunk_memory_forget(&store->memory, layer->state, i);
+	if (store->read_only)
+		return 0;
+	return writer_call(store, &forget.job, err);
+}
+
+struct drop_job {
+	struct writer_job job;
+	uint8_t key[RECORD_KEY_SIZE];
+	bool dropped;
+};
+
+/* Pages of one number are adjacent. */
+static int drop_presence(struct db_txn *txn, uint32_t number)
+{
+	uint8_t first[8];
+	MDB_cursor *cursor;
+	int code = db_cursor(txn, DB_PRESENCE, &cursor);
+
+	if (code != 0)
+		return code;
+	record_page_key(number, 0, first);
+	while (code == 0) {
+		MDB_val key = {.mv_size = sizeof(first), .mv_data = first};
+		MDB_val value;
+
+		code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		if (code != 0 || key.mv_size != sizeof(first) || memcmp(key.mv_data, first, 4) != 0)
+			break;
+		code = mdb_cursor_del(cursor, 0);
+	}
+	mdb_cursor_close(cursor);
+	return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int drop_layer(struct db_txn *txn, void *arg)
+{
+	struct drop_job *drop = arg;
+	struct layer_record record;
+	uint8_t number[4];
+	MDB_val value;
+	int code = db_get(txn, DB_LAYERS, drop->key, sizeof(drop->key), &value);
+
+	drop->dropped = code == 0;
+	if (code != 0)
+		return code == MDB_NOTFOUND ? 0 : code;
+	/* Without a number there is nothing else that anybody could find. */
+	if (record_layer_decode(value.mv_data, value.mv_size, &record)) {
+		record_number_key(record.number, number);
+		code = db_delete(txn, DB_NUMBERS, number, sizeof(number));
+		if (code == 0)
+			code = drop_presence(txn, record.number);
+	}
+	if (code == 0)
+		code = db_delete(txn, DB_ACCESS, drop->key, sizeof(drop->key));
+	if (code == 0)
+		code = db_delete(txn, DB_LAYERS, drop->key, sizeof(drop->key));
+	return code;
+}
+
+static int run_drop(struct store *store, struct writer_job *job, struct error *err)
+{
+	struct drop_job *drop = (struct drop_job *)job;
+
+	if (db_write(store->db, drop_layer, drop, "forget a layer", err) < 0)
+		return -1;
+	if (drop->dropped)
+		atomic_fetch_sub(&store->n_stored, 1);
+	return 0;
+}
+
+/* Most layers that are opened for the first time have nothing to drop, and a commit costs. */
+static int is_recorded(
+	struct store *store, const uint8_t key[RECORD_KEY_SIZE], bool *recorded, struct error *err)
+{
+	CLEANUP(db_read_end) struct db_txn txn = {0};
+	MDB_val value;
+	int code;
+
+	if (db_read_begin(store->db, &txn, err) < 0)
+		return -1;
+	code = db_get(&txn, DB_LAYERS, key, RECORD_KEY_SIZE, &value);
+	*recorded = code == 0;
+	if (code != 0 && code != MDB_NOTFOUND)
+		return db_error(store->db, err, code, "look a layer up");
+	return 0;
+}
+
+int layer_remove(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
+{
+	struct drop_job drop = {.job.run = run_drop};
+	char name[FILE_NAME_SIZE];
+	bool recorded;
+	int ret;
+
+	if (is_recorded(store, key, &recorded, err) < 0)
+		return -1;
+	memcpy(drop.key, key, sizeof(drop.key));
+	if (recorded && writer_call(store, &drop.job, err) < 0)
+		return -1;
+	ret = data_file_remove(&store->files, key);
+	data_file_name(key, name);
+	if (ret < 0)
+		return error_set_errno(err, -ret, "remove %s/layers/%s", store->dir, name);
+	return 0;
+}

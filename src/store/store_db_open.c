@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens the database; one that is damaged is moved aside and replaced. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store_db_env_internal.h"
+#include "store_records_internal.h"
+
+enum {
+	DEFAULT_MAP_SIZE = 64 << 20,
+	/* Every read transaction takes a slot, and a thread has at most one. */
+	MAX_READERS = 512,
+};
+
+const char *const db_table_names[N_DB_TABLES] = {
+	[DB_META] = "meta",
+	[DB_TREES] = "trees",
+	[DB_LAYERS] = "layers",
+	[DB_NUMBERS] = "numbers",
+	[DB_PRESENCE] = "presence",
+	[DB_CHUNKS] = "chunks",
+	[DB_DOCUMENTS] = "documents",
+	[DB_REFS] = "refs",
+	[DB_IMAGES] = "images",
+	[DB_ACCESS] = "access",
+};
+
+static int open_tables(struct db *db, MDB_txn *txn)
+{
+	for (int i = 0; i < N_DB_TABLES; i++) {
+		int code = mdb_dbi_open(
+			txn, db_table_names[i], db->read_only ? 0 : MDB_CREATE, &db->tables[i]);
+
+		if (code != 0)
+			return code == MDB_NOTFOUND ? MDB_INVALID : code;
+	}
+	return 0;
+}
+
+/* A database without a version is a new one, or it is damaged. */
+static int check_version(struct db *db, struct db_txn *txn)
+{
+	uint32_t version;
+	int code = db_meta_get(txn, "version", &version);
+
+	if (code == MDB_CORRUPTED)
+		return MDB_INVALID;
+	if (code == 0)
+		return version == RECORD_VERSION ? 0
+		       : version == 0            ? MDB_INVALID
+						 : MDB_VERSION_MISMATCH;
+	if (code != MDB_NOTFOUND)
+		return code;
+
+	for (int i = 0; i < N_DB_TABLES; i++) {
+		size_t n;
+
+		code = db_count(txn, (enum db_table)i, &n);
+		if (code != 0)
+			return code;
+		if (n > 0)
+			return MDB_INVALID;
+	}
+	return db->read_only ? MDB_INVALID : db_meta_put(txn, "version", RECORD_VERSION);
+}
+
+static int prepare_tables(struct db *db)
+{
+	struct db_txn txn = {.db = db};
+	int code = mdb_txn_begin(db->env, NULL, db->read_only ? MDB_RDONLY : 0, &txn.txn);
+
+	if (code != 0)
+		return code;
+	code = open_tables(db, txn.txn);
+	if (code == 0)
+		code = check_version(db, &txn);
+	if (code != 0) {
+		mdb_txn_abort(txn.txn);
+		return code;
+	}
+	return mdb_txn_commit(txn.txn);
+}
+
+int db_env_open(struct db *db)
+{
+	unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
+	int code = mdb_env_create(&db->env);
+
+	if (code != 0) {
+		db->env = NULL;
+		return code;
+	}
+	code = mdb_env_set_maxdbs(db->env, N_DB_TABLES);
+	if (code == 0)
+		code = mdb_env_set_maxreaders(db->env, MAX_READERS);
+	if (code == 0)
+		code = mdb_env_set_mapsize(db->env, db->map_size);
+	if (code == 0)
+		code = mdb_env_open(
+			db->env, db->path, flags | (db->read_only ? MDB_RDONLY : 0), 0600);
+	if (code == 0)
+		code = prepare_tables(db);
+	if (code != 0) {
+		mdb_env_close(db->env);
+		db->env = NULL;
+	}
+	return code;
+}
+
+static bool is_damage(int code)
+{
+	return code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
+	       code == MDB_PANIC;
+}
+
+/* Never deleted: somebody may want to look at it, or report it. */
+static int set_aside(struct db *db, struct error *err)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), DB_NAME ".damaged-%" PRId64, clock_wall_s());
+	if (renameat(db->dir_fd, DB_NAME, db->dir_fd, name) < 0)
+		return error_set_errno(err, errno, "move damaged %s to %s", db->path, name);
+	if (unlinkat(db->dir_fd, DB_NAME "-lock", 0) < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "remove %s-lock", db->path);
+	if (unlinkat(db->dir_fd, DB_SUSPECT_NAME, 0) < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "remove %s.suspect", db->path);
+	log_warning("database %s is damaged: it was moved to %s and a new one is made; layers are "
+		    "fetched again when they are read",
+		db->path, name);
+	return 0;
+}
+
+static int open_or_replace(struct db *db, bool sound, bool *rebuilt, struct error *err)
+{
+	int code = sound ? db_env_open(db) : MDB_CORRUPTED;
+
+	if (code == MDB_VERSION_MISMATCH)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"database %s was written by a newer version of this program; use that, or "
+			"another --store",
+			db->path);
+	if (!is_damage(code) || db->read_only)
+		return code == 0 ? 0 : db_error(db, err, code, "open");
+
+	if (set_aside(db, err) < 0)
+		return -1;
+	code = db_env_open(db);
+	if (code != 0)
+		return db_error(db, err, code, "make a new one");
+	*rebuilt = true;
+	return 0;
+}
+
+/* Pages that LMDB counts as used but that are not in the file: reading them would be SIGBUS. */
+static bool looks_cut(const char *path, uint64_t file_size)
+{
+	MDB_env *env = NULL;
+	MDB_envinfo info;
+	MDB_stat stat;
+	bool cut = false;
+
+	if (mdb_env_create(&env) != 0)
+		return false;
+	if (mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0600) == 0 &&
+		mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0)
+		cut = (uint64_t)info.me_last_pgno + 1 > file_size / stat.ms_psize;
+	mdb_env_close(env);
+	return cut;
+}
+
+static int is_sound(struct db *db, bool check, bool *sound, struct error *err)
+{
+	uint64_t file_size;
+	struct stat status;
+
+	*sound = true;
+	if (fstatat(db->dir_fd, DB_NAME, &status, 0) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return error_set_errno(err, errno, "stat %s", db->path);
+	}
+	file_size = (uint64_t)status.st_size;
+	if (file_size == 0)
+		return 0;
+	/* Room to grow, so that the first batches do not each move the map. */
+	if (db->map_size < file_size + file_size / 2)
+		db->map_size = align_up(file_size + file_size / 2, 1 << 20);
+
+	if (faccessat(db->dir_fd, DB_SUSPECT_NAME, F_OK, 0) == 0)
+		check = true;
+	if (!check && !looks_cut(db->path, file_size))
+		return 0;
+	return db_check(db->path, sound, err);
+}
+
+static int rwlock_init(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+	int ret = pthread_rwlockattr_init(&attributes);
+
+	if (ret != 0)
+		return -ret;
+	/* Readers come and go all the time: growing the map must not wait for a moment without. */
+	(void)pthread_rwlockattr_setkind_np(
+		&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	ret = pthread_rwlock_init(lock, &attributes);
+	(void)pthread_rwlockattr_destroy(&attributes);
+	return -ret;
+}
+
+static int open_checked(
+	const struct db_options *options, struct db *db, bool *rebuilt, struct error *err)
+{
+	bool sound;
+
+	if (is_sound(db, options->check, &sound, err) < 0)
+		return -1;
+	if (open_or_replace(db, sound, rebuilt, err) < 0)
+		return -1;
+	if (!db->read_only)
+		(void)unlinkat(db->dir_fd, DB_SUSPECT_NAME, 0);
+	return 0;
+}
+
+int db_open(const struct db_options *options, struct db **out, bool *rebuilt, struct error *err)
+{
+	struct db *db = calloc(1, sizeof(*db));
+	int ret;
+
+	*rebuilt = false;
+	if (!db || asprintf(&db->path, "%s/" DB_NAME, options->dir) < 0) {
+		free(db);
+		return error_set(err, ERROR_NO_MEMORY, "no memory for the database");
+	}
+	db->dir_fd = options->dir_fd;
+	db->read_only = options->read_only;
+	db->map_size = options->map_size > 0 ? options->map_size : DEFAULT_MAP_SIZE;
+	ret = rwlock_init(&db->resize);
+	if (ret < 0) {
+		free(db->path);
+		free(db);
+		return error_set_errno(err, -ret, "make a lock");
+	}
+
+	if (open_checked(options, db, rebuilt, err) < 0) {
+		db_close(db);
+		return -1;
+	}
+	*out = db;
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	if (db->env)
+		mdb_env_close(db->env);
+	(void)pthread_rwlock_destroy(&db->resize);
+	free(db->path);
+	free(db);
+}
