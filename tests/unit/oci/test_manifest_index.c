@@ -20,13 +20,17 @@
 	"\",\"variant\":\"" variant "\"}"
 #define ATTESTATION ",\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"}"
 
-static struct manifest_index *parse(const char *entries)
+/* An index of these entries, the last of which NULL follows. */
+static struct manifest_index *parse(const char *const *entries)
 {
 	CLEANUP(buffer_free) struct buffer text = {0};
 	struct manifest_index *index = NULL;
 	struct error err = {0};
 
-	assert_int_equal(buffer_printf(&text, "{\"manifests\":[%s]}", entries), 0);
+	assert_int_equal(buffer_printf(&text, "{\"manifests\":["), 0);
+	for (size_t i = 0; entries[i]; i++)
+		assert_int_equal(buffer_printf(&text, "%s%s", i > 0 ? "," : "", entries[i]), 0);
+	assert_int_equal(buffer_printf(&text, "]}"), 0);
 	if (manifest_index_parse(text.data, text.size, &index, &err) < 0)
 		fail_msg("%s", err.message);
 	return index;
@@ -95,11 +99,16 @@ static void a_docker_list_is_read_alike(void **state)
 static void the_best_match_wins_and_the_first_among_equals(void **state)
 {
 	(void)state;
-	CLEANUP(manifest_index_freep)
-	struct manifest_index *index =
-		parse(ENTRY("0", "") "," ENTRY("1", VARIANT("arm", "v5")) "," ENTRY("2",
-			VARIANT("arm", "v6")) "," ENTRY("3", VARIANT("arm", "v6")) "," ENTRY("4",
-			VARIANT("amd64", "v2")) "," ENTRY("5", PLATFORM("linux", "amd64")));
+	static const char *const entries[] = {
+		ENTRY("0", ""),
+		ENTRY("1", VARIANT("arm", "v5")),
+		ENTRY("2", VARIANT("arm", "v6")),
+		ENTRY("3", VARIANT("arm", "v6")),
+		ENTRY("4", VARIANT("amd64", "v2")),
+		ENTRY("5", PLATFORM("linux", "amd64")),
+		NULL,
+	};
+	CLEANUP(manifest_index_freep) struct manifest_index *index = parse(entries);
 
 	assert_int_equal(selected(index, "linux/arm/v7"), '2');
 	assert_int_equal(selected(index, "linux/arm/v5"), '1');
@@ -110,10 +119,13 @@ static void the_best_match_wins_and_the_first_among_equals(void **state)
 static void an_entry_without_a_platform_is_the_last_resort(void **state)
 {
 	(void)state;
-	CLEANUP(manifest_index_freep)
-	struct manifest_index *index = parse(ENTRY("0", ",\"platform\":null") "," ENTRY(
-		"1", PLATFORM("linux", "s390x")) "," ENTRY("2",
-		",\"platform\":{\"os\":\"\",\"architecture\":\"\"}"));
+	static const char *const entries[] = {
+		ENTRY("0", ",\"platform\":null"),
+		ENTRY("1", PLATFORM("linux", "s390x")),
+		ENTRY("2", PLATFORM("", "")),
+		NULL,
+	};
+	CLEANUP(manifest_index_freep) struct manifest_index *index = parse(entries);
 
 	assert_int_equal(selected(index, "linux/s390x"), '1');
 	assert_int_equal(selected(index, "linux/amd64"), '0');
@@ -122,11 +134,15 @@ static void an_entry_without_a_platform_is_the_last_resort(void **state)
 static void attestations_and_other_documents_are_never_selected(void **state)
 {
 	(void)state;
-	CLEANUP(manifest_index_freep)
-	struct manifest_index *index = parse(ENTRY("0", PLATFORM("unknown", "unknown")) "," ENTRY(
-		"1", PLATFORM("linux", "amd64") ATTESTATION) "," ENTRY("2",
-		ATTESTATION) "," ENTRY_OF("application/vnd.example.sbom", "3",
-		"") "," ENTRY_OF("application/vnd.example.sbom", "4", PLATFORM("linux", "amd64")));
+	static const char *const entries[] = {
+		ENTRY("0", PLATFORM("unknown", "unknown")),
+		ENTRY("1", PLATFORM("linux", "amd64") ATTESTATION),
+		ENTRY("2", ATTESTATION),
+		ENTRY_OF("application/vnd.example.sbom", "3", ""),
+		ENTRY_OF("application/vnd.example.sbom", "4", PLATFORM("linux", "amd64")),
+		NULL,
+	};
+	CLEANUP(manifest_index_freep) struct manifest_index *index = parse(entries);
 	struct error err = {0};
 
 	assert_int_equal(selected(index, "linux/amd64"), '-');
@@ -139,8 +155,11 @@ static void attestations_and_other_documents_are_never_selected(void **state)
 static void a_nested_index_may_be_selected(void **state)
 {
 	(void)state;
-	CLEANUP(manifest_index_freep)
-	struct manifest_index *index = parse(ENTRY_OF(MEDIA_TYPE_OCI_INDEX, "7", ""));
+	static const char *const entries[] = {
+		ENTRY_OF(MEDIA_TYPE_OCI_INDEX, "7", ""),
+		NULL,
+	};
+	CLEANUP(manifest_index_freep) struct manifest_index *index = parse(entries);
 
 	assert_int_equal(selected(index, "linux/amd64"), '7');
 }
@@ -148,10 +167,14 @@ static void a_nested_index_may_be_selected(void **state)
 static void no_match_lists_what_there_is_once_each(void **state)
 {
 	(void)state;
-	CLEANUP(manifest_index_freep)
-	struct manifest_index *index = parse(ENTRY("0", PLATFORM("linux", "amd64")) "," ENTRY(
-		"1", VARIANT("arm", "v7")) "," ENTRY("2",
-		PLATFORM("linux", "x86_64")) "," ENTRY("3", PLATFORM("unknown", "unknown")));
+	static const char *const entries[] = {
+		ENTRY("0", PLATFORM("linux", "amd64")),
+		ENTRY("1", VARIANT("arm", "v7")),
+		ENTRY("2", PLATFORM("linux", "x86_64")),
+		ENTRY("3", PLATFORM("unknown", "unknown")),
+		NULL,
+	};
+	CLEANUP(manifest_index_freep) struct manifest_index *index = parse(entries);
 	struct error err = {0};
 
 	assert_null(select_for(index, "linux/arm64", &err));
@@ -162,19 +185,17 @@ static void no_match_lists_what_there_is_once_each(void **state)
 static void a_long_list_of_platforms_is_cut(void **state)
 {
 	(void)state;
-	CLEANUP(buffer_free) struct buffer entries = {0};
+	char texts[50][256];
+	const char *entries[51] = {NULL};
 	CLEANUP(manifest_index_freep) struct manifest_index *index = NULL;
 	struct error err = {0};
 
-	for (int i = 0; i < 200; i++)
-		assert_int_equal(
-			buffer_printf(&entries,
-				"%s" ENTRY("0",
-					",\"platform\":{\"os\":"
-					"\"linux\",\"architecture\":\"made-up-machine-%d\"}"),
-				i > 0 ? "," : "", i),
-			0);
-	index = parse((const char *)entries.data);
+	for (int i = 0; i < 50; i++) {
+		(void)snprintf(texts[i], sizeof(texts[i]),
+			ENTRY("0", PLATFORM("linux", "made-up-machine-%d")), i);
+		entries[i] = texts[i];
+	}
+	index = parse(entries);
 	assert_null(select_for(index, "linux/amd64", &err));
 	assert_non_null(strstr(err.message, "made-up-machine-0, "));
 	assert_string_equal(err.message + strlen(err.message) - 5, ", ...");
@@ -183,7 +204,10 @@ static void a_long_list_of_platforms_is_cut(void **state)
 static void an_empty_index_offers_nothing(void **state)
 {
 	(void)state;
-	CLEANUP(manifest_index_freep) struct manifest_index *index = parse("");
+	static const char *const entries[] = {
+		NULL,
+	};
+	CLEANUP(manifest_index_freep) struct manifest_index *index = parse(entries);
 
 	assert_int_equal(index->n_manifests, 0);
 	assert_int_equal(selected(index, "linux/amd64"), '-');
