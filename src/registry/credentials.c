@@ -157,8 +157,8 @@ static int ask_helper(
 	 * where it is of no use, such as Docker Desktop's outside of it. */
 	if (!installed && !entry->helper_is_default)
 		return error_set(lookup->err, ERROR_INVALID,
-			"%s: \"credHelpers\" names docker-credential-%s for %s, which is not "
-			"installed (not in PATH)",
+			"%s: \"credHelpers\" names docker-credential-%s for %s, which is no "
+			"program in PATH",
 			path, entry->helper, lookup->registry);
 	return note(lookup, "docker-credential-%s of %s (%s)", entry->helper, path,
 		installed ? "none" : "not installed");

@@ -126,7 +126,8 @@ static int start(struct helper *helper, const char *registry, bool *installed, s
 		open_pipe(&helper->watched[STDERR].fd, &complaint, err) < 0)
 		return -1;
 	errnum = spawn(helper, (const int[3]){question, answer, complaint});
-	*installed = errnum != ENOENT;
+	/* EACCES also stands for a directory in PATH that this user may not search. */
+	*installed = errnum != ENOENT && errnum != EACCES;
 	if (!*installed)
 		return 0;
 	if (errnum != 0)

@@ -40,7 +40,7 @@ void credentials_entry_clear(struct credentials_entry *entry);
 /* True for the names that Docker's own registry has had. */
 bool credentials_is_docker_hub(const char *host, size_t size);
 
-/* Runs `docker-credential-NAME get`. *installed is false when there is no such program, and then
+/* Runs `docker-credential-NAME get`. *installed is false when PATH has no such program, and then
  * *found is false, too. out->source is left NULL. */
 MUST_CHECK int credentials_helper_get(const char *name, const char *registry, uint64_t timeout_ns,
 	struct credential *out, bool *found, bool *installed, struct error *err);

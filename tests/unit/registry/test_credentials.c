@@ -196,7 +196,7 @@ static void a_broken_file_is_an_error_and_not_passed_over(void **state)
 		"{\"credHelpers\":{\"r.example.com\":\"absent\"}}", 0600);
 	CLEANUP(lookup_clear) struct lookup helper = find("r.example.com");
 	assert_refused(&helper, ERROR_INVALID, "run/containers/auth.json",
-		"docker-credential-absent for r.example.com, which is not installed");
+		"docker-credential-absent for r.example.com, which is no program in PATH");
 
 	fixture_install_helper(*state, "absent", "echo locked; exit 1");
 	CLEANUP(lookup_clear) struct lookup failing = find("r.example.com");

@@ -101,12 +101,16 @@ static void not_found_is_no_error(void **state)
 
 static void a_helper_that_is_not_installed_is_told_apart(void **state)
 {
-	(void)state;
-	CLEANUP(answer_clear) struct answer answer = ask("r.example.com", NS_PER_SECOND);
+	CLEANUP(answer_clear) struct answer absent = ask("r.example.com", NS_PER_SECOND);
 
-	assert_int_equal(answer.result, 0);
-	assert_false(answer.installed);
-	assert_false(answer.found);
+	assert_int_equal(absent.result, 0);
+	assert_false(absent.installed);
+	assert_false(absent.found);
+
+	fixture_write(*state, "bin/docker-credential-test", "no program", 0644);
+	CLEANUP(answer_clear) struct answer not_executable = ask("r.example.com", NS_PER_SECOND);
+	assert_int_equal(not_executable.result, 0);
+	assert_false(not_executable.installed);
 }
 
 static void a_failure_repeats_what_the_helper_said(void **state)
