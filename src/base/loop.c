@@ -9,9 +9,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-
+#include "base/thread.h"
 #include "loop_internal.h"
-#include "thread_internal.h"
 
 static void libevent_log(int severity, const char *message)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starts named threads that leave signals to the main one. */
-#include "thread_internal.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <signal.h>

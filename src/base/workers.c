@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "thread_internal.h"
+#include "base/thread.h"
 
 enum { MAX_NAME = 12 };
 

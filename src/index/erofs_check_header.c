@@ -8,6 +8,15 @@
 #include "base/bytes.h"
 #include "crc32c.h"
 
+uint32_t erofs_own_crc(const uint8_t *image)
+{
+	static const uint8_t zeros[4];
+	uint32_t crc = crc32c((uint32_t)CRC32C_SEED, image, OWN_CRC);
+
+	crc = crc32c(crc, zeros, sizeof(zeros));
+	return crc32c(crc, image + OWN_END, SUPER_OFF - OWN_END);
+}
+
 uint32_t erofs_super_crc(const uint8_t *image)
 {
 	static const uint8_t zeros[4];
@@ -41,6 +50,8 @@ static int check_own(struct erofs_reader *reader, struct error *err)
 	if (le32_load(own + OWN_VERSION) != OWN_FORMAT_VERSION)
 		return error_set(err, ERROR_UNSUPPORTED, "index of version %" PRIu32,
 			le32_load(own + OWN_VERSION));
+	if (le32_load(own + OWN_CRC) != erofs_own_crc(reader->data))
+		return error_set(err, ERROR_FORMAT, "wrong checksum of its header");
 	if (le64_load(own + OWN_IMAGE_SIZE) != reader->size ||
 		reader->size % EROFS_BLOCK_SIZE != 0 || reader->size > EROFS_MAX_IMAGE_SIZE)
 		return error_set(err, ERROR_FORMAT, "%" PRIu64 " bytes instead of %" PRIu64,

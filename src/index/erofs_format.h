@@ -19,7 +19,8 @@ enum {
 	OWN_CONTENT_CRC = 12, /* CRC-32C of bytes EROFS_BLOCK_SIZE to the end of the image */
 	OWN_IMAGE_SIZE = 16,
 	OWN_KEY = 24, /* 32 bytes: the index' key */
-	OWN_END = 56, /* zeros from here */
+	OWN_CRC = 56, /* CRC-32C of bytes 0 to 1023 with this field zero */
+	OWN_END = 60, /* zeros from here */
 	OWN_FORMAT_VERSION = 1,
 
 	SUPER_OFF = 1024,

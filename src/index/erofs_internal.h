@@ -96,6 +96,8 @@ MUST_CHECK int erofs_check_header(struct erofs_reader *reader, struct error *err
 MUST_CHECK int erofs_open_memory(
 	const uint8_t *data, size_t size, struct erofs_reader **out, struct error *err);
 
-/* The checksums as they should be: of the superblock (its own field zero), and of the rest. */
+/* The checksums as they should be: of our header and of the superblock (their own fields taken as
+ * zero), and of what is behind the first block. */
+uint32_t erofs_own_crc(const uint8_t *image);
 uint32_t erofs_super_crc(const uint8_t *image);
 uint32_t erofs_content_crc(const uint8_t *image, uint64_t size);

@@ -296,6 +296,7 @@ static void encode_first_block(const struct writer *writer, uint8_t *header)
 	le32_store(own + OWN_CONTENT_CRC, writer->file.crc);
 	le64_store(own + OWN_IMAGE_SIZE, writer->size);
 	memcpy(own + OWN_KEY, options->key, 32);
+	le32_store(own + OWN_CRC, crc32c((uint32_t)CRC32C_SEED, header, SUPER_OFF));
 
 	le32_store(super + SUPER_MAGIC, EROFS_MAGIC);
 	le32_store(super + SUPER_FEATURE_COMPAT, SUPER_COMPAT);

@@ -219,7 +219,7 @@ static void add_many(struct draft *draft, struct draft_inode *root, struct place
 	for (unsigned i = 0; i < 1000; i++)
 		deep = torture_add(draft, deep, "d", S_IFDIR | 0755);
 	put(draft, places, deep, "bottom", 1, 6);
-	for (unsigned i = 0; i < 300; i++) {
+	for (unsigned i = 0; i < 100; i++) {
 		char name[32];
 		struct draft_inode *directory;
 

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +65,14 @@ static void *serve_one(void *arg)
 static void *accept_all(void *arg)
 {
 	struct fake_server *server = arg;
+	sigset_t broken_pipe;
 	int fd;
 
+	/* OpenSSL writes to sockets that the client has closed. Inherited by serve_one(), and not
+	 * ignored in the whole process, because the client must not raise it. */
+	(void)sigemptyset(&broken_pipe);
+	(void)sigaddset(&broken_pipe, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &broken_pipe, NULL);
 	while ((fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
 		struct slot *slot;
 

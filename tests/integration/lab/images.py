@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of the tests, made once per run by tools we did not write and kept below build-ci/: OCI
+layers by umoci, eStargz by stargz-snapshotter's converter, in the storage of a docker-registry.
+
+  base     Debian's minimal system (debootstrap) and a second layer
+  torture  what file systems and archives get wrong
+
+Each has the tree that `umoci unpack` makes of it, beside its name in the registry.
+"""
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+
+from . import processes, registry, torture
+
+REPOSITORY = "test"
+
+
+class Images:
+    def __init__(self, directory):
+        self.dir = directory
+        self.storage = os.path.join(directory, "registry")
+
+    def tree(self, name):
+        """The unpacked root file system."""
+        return os.path.join(self.dir, "trees", name, "rootfs")
+
+    @staticmethod
+    def path(name):
+        """Repository and tag, to be put behind a registry's host."""
+        return f"{REPOSITORY}/{name}:esgz"
+
+
+def build(top):
+    """Builds what is missing below top/build-ci; safe for several callers at once."""
+    sources = [torture.__file__, __file__]
+    version = hashlib.sha256(b"".join(open(path, "rb").read() for path in sources)).hexdigest()[:16]
+    parent = os.path.join(top, "build-ci", "images")
+    os.makedirs(parent, exist_ok=True)
+    directory = os.path.join(parent, version)
+    with open(os.path.join(parent, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(directory, "complete")):
+            shutil.rmtree(directory, ignore_errors=True)
+            os.makedirs(directory)
+            _build_all(Images(directory))
+            with open(os.path.join(directory, "complete"), "w", encoding="ascii"):
+                pass
+    return Images(directory)
+
+
+def _build_all(images):
+    work = os.path.join(images.dir, "work")
+    os.makedirs(work)
+    layers = {"base": _base_layers(work), "torture": torture.layers(work)}
+    writer = registry.Registry(os.path.join(work, "registry"), images.storage, writable=True)
+    converter = Converter(os.path.join(work, "containerd"))
+    try:
+        writer.start()
+        converter.start()
+        for name, tars in layers.items():
+            layout = os.path.join(work, "oci")
+            _make_image(layout, name, tars)
+            converter.push_estargz(layout, name, f"{writer.host}/{images.path(name)}")
+            os.makedirs(os.path.join(images.dir, "trees"), exist_ok=True)
+            processes.run(["umoci", "unpack", "--image", f"{layout}:{name}",
+                           os.path.join(images.dir, "trees", name)])
+    finally:
+        converter.stop()
+        writer.stop()
+    shutil.rmtree(work)
+
+
+def _base_layers(work):
+    root = os.path.join(work, "debian")
+    processes.run(["debootstrap", "--variant=minbase", "bookworm", root])
+    shutil.rmtree(os.path.join(root, "var/cache/apt/archives"), ignore_errors=True)
+    lower, upper = (os.path.join(work, name) for name in ("base-1.tar", "base-2.tar"))
+    processes.run(["tar", "-C", root, "--sort=name", "--xattrs", "-cf", lower, "."])
+    second = os.path.join(work, "second")
+    os.makedirs(os.path.join(second, "opt/app"))
+    shutil.copytree("/usr/lib/python3/dist-packages", os.path.join(second, "opt/app/python"),
+                    symlinks=True)
+    with open(os.path.join(second, "opt/app/random"), "wb") as file:
+        file.write(os.urandom(24 << 20))
+    processes.run(["tar", "-C", second, "--sort=name", "-cf", upper, "."])
+    return [lower, upper]
+
+
+def _make_image(layout, name, tars):
+    if not os.path.exists(layout):
+        processes.run(["umoci", "init", "--layout", layout])
+    processes.run(["umoci", "new", "--image", f"{layout}:{name}"])
+    for tar in tars:
+        processes.run(["umoci", "raw", "add-layer", "--image", f"{layout}:{name}", tar])
+
+
+class Converter(processes.Server):
+    """A containerd of our own, for the eStargz converter works inside one."""
+
+    def __init__(self, directory):
+        os.makedirs(directory)
+        self.dir = directory
+        self.socket = os.path.join(directory, "containerd.sock")
+        config = os.path.join(directory, "config.toml")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(f'version = 2\nroot = "{directory}/root"\nstate = "{directory}/state"\n'
+                       f'[grpc]\naddress = "{self.socket}"\n')
+        super().__init__(["containerd", "-c", config], os.path.join(directory, "log"),
+                         ready=self._answers)
+
+    def _answers(self):
+        return subprocess.run(["ctr-remote", "-a", self.socket, "version"], check=False,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+    def push_estargz(self, layout, name, target):
+        archive = os.path.join(self.dir, "image.tar")
+        processes.run(["skopeo", "copy", "-q", f"oci:{layout}:{name}",
+                       f"oci-archive:{archive}:{name}"])
+        ctr = ["ctr-remote", "-a", self.socket, "image"]
+        processes.run(ctr + ["import", "--base-name", f"localhost/{name}", "--no-unpack", archive])
+        processes.run(ctr + ["convert", "--estargz", "--estargz-compression-level", "1", "--oci",
+                             f"localhost/{name}:{name}", target])
+        processes.run(ctr + ["push", "--plain-http", target])
+        os.unlink(archive)
