@@ -92,6 +92,11 @@ bool draft_xattr_supported(const char *name);
 MUST_CHECK int draft_make_xattrs(struct draft *draft, const struct draft_xattr *xattrs, size_t n,
 	const struct draft_xattrs **out, struct error *err);
 
+/* Adds to what an inode has, whose set is replaced by a new one. */
+MUST_CHECK int draft_add_xattrs(struct draft *draft, struct draft_inode *inode,
+	const struct draft_xattr *more, size_t n_more, struct error *err);
+
+/* Whether draft_walk() makes what is missing. */
 enum draft_walk {
 	DRAFT_WALK_EXISTING, /* *out is NULL when the path leads to no directory */
 	DRAFT_WALK_CREATE,   /* missing directories are made, implicit; a file in the way is

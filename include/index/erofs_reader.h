@@ -47,6 +47,7 @@ enum erofs_flags {
 			     * name, which this layer does not have */
 };
 
+/* What stat(2) wants to know. */
 struct erofs_attr {
 	uint64_t nid;
 	uint64_t size; /* bytes; directories: of their entries */

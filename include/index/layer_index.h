@@ -28,11 +28,20 @@ struct layer_index_build_options {
 /**
  * layer_index_build() - write <key>.erofs and <key>.units below dir_fd.
  *
- * Applies eStargz' rules: missing parents become 0755 root, later entries replace earlier ones,
- * `.wh.X` becomes a character device 0:0, `.wh..wh..opq` sets trusted.overlay.opaque and
- * user.overlay.opaque on its directory, hard links share an inode; trusted.overlay.* and
- * user.overlay.* from the archive are dropped. A hard link whose target is not in this layer is
- * kept unresolved. Files get 4 KiB aligned, contiguous places in order of the blob.
+ * The tree is what unpacking the archive in an empty directory leaves there:
+ * - Missing parents become 0755 root (EROFS_IMPLICIT). A later entry replaces an earlier one; a
+ *   directory that is described again keeps what is below it. Symlinks on the way to a name are
+ *   followed inside the tree. A name below a regular file is ERROR_FORMAT.
+ * - Hard links share an inode, also with a target that comes later; links that lead in a circle or
+ *   to a directory are ERROR_FORMAT. One whose target is not in this layer is kept unresolved
+ *   (EROFS_HARDLINK).
+ * - `.wh.X` becomes a character device 0:0 called X. Where the layer has an X of its own, the
+ *   whiteout is gone; such a directory is opaque, as it hides the lower X but not itself.
+ *   `.wh..wh..opq` makes its directory opaque: EROFS_OPAQUE, trusted.overlay.opaque and
+ *   user.overlay.opaque. Other names that begin with `.wh..wh.` vanish, with all below them.
+ * - trusted.overlay.* and user.overlay.* from the archive are dropped, and so are xattrs outside
+ *   user, trusted, security and POSIX ACLs, which no file system of Linux would have taken.
+ * Files get 4 KiB aligned, contiguous places in order of the blob.
  * Idempotent: an index of this key that is already there and opens is left alone.
  *
  * Threads: workers. CPU and disk.

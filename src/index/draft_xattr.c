@@ -2,10 +2,16 @@
 /* Sets of xattrs in the form an image stores them, each kept once. */
 #include "draft_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
 #include "erofs_format.h"
+
+static int no_memory(struct error *err)
+{
+	return error_set(err, ERROR_NO_MEMORY, "no memory for xattrs");
+}
 
 static const struct xattr_prefix prefixes[] = {
 	{"user.", 5, 1, false},
@@ -97,7 +103,7 @@ static int encode(
 	static const uint8_t header[XATTR_HEADER_SIZE];
 
 	if (buffer_append(body, header, sizeof(header)) < 0)
-		return error_set(err, ERROR_NO_MEMORY, "no memory for xattrs");
+		return no_memory(err);
 	for (size_t i = 0; i < n; i++) {
 		const struct draft_xattr *xattr = sorted[i].xattr;
 
@@ -108,7 +114,7 @@ static int encode(
 				"xattr '%.100s' of %zu bytes; at most %d can be stored",
 				xattr->name, xattr->value_size, UINT16_MAX);
 		if (append_xattr(body, &sorted[i]) < 0)
-			return error_set(err, ERROR_NO_MEMORY, "no memory for xattrs");
+			return no_memory(err);
 		if (body->size > XATTR_MAX_BODY)
 			return error_set(err, ERROR_UNSUPPORTED,
 				"more than %d bytes of xattrs on one file", XATTR_MAX_BODY);
@@ -124,13 +130,30 @@ static bool set_has_body(const void *item, const void *key)
 	return set->size == body->size && memcmp(set->body, body->data, body->size) == 0;
 }
 
+static int make_set(struct draft *draft, const struct buffer *body, const struct draft_xattrs **out)
+{
+	uint64_t hash = hash_bytes(draft->seed, body->data, body->size);
+	struct draft_xattrs *set;
+
+	set = hash_table_find(&draft->xattr_sets, hash, set_has_body, body);
+	if (!set) {
+		set = arena_alloc(&draft->arena, sizeof(*set) + body->size);
+		if (!set)
+			return -ENOMEM;
+		set->size = (uint32_t)body->size;
+		memcpy(set->body, body->data, body->size);
+		if (hash_table_insert(&draft->xattr_sets, hash, set) < 0)
+			return -ENOMEM;
+	}
+	*out = set;
+	return 0;
+}
+
 int draft_make_xattrs(struct draft *draft, const struct draft_xattr *xattrs, size_t n,
 	const struct draft_xattrs **out, struct error *err)
 {
 	CLEANUP(cleanup_free) struct sorted_xattr *sorted = NULL;
 	CLEANUP(buffer_free) struct buffer body = {0};
-	struct draft_xattrs *set;
-	uint64_t hash;
 
 	if (n == 0) {
 		*out = NULL;
@@ -138,21 +161,48 @@ int draft_make_xattrs(struct draft *draft, const struct draft_xattr *xattrs, siz
 	}
 	sorted = calloc(n, sizeof(*sorted));
 	if (!sorted)
-		return error_set(err, ERROR_NO_MEMORY, "no memory for xattrs");
+		return no_memory(err);
 	if (sort_xattrs(xattrs, n, sorted, err) < 0 || encode(sorted, n, &body, err) < 0)
 		return -1;
+	return make_set(draft, &body, out) < 0 ? no_memory(err) : 0;
+}
 
-	hash = hash_bytes(draft->seed, body.data, body.size);
-	set = hash_table_find(&draft->xattr_sets, hash, set_has_body, &body);
-	if (!set) {
-		set = arena_alloc(&draft->arena, sizeof(*set) + body.size);
-		if (!set)
-			return error_set(err, ERROR_NO_MEMORY, "no memory for xattrs");
-		set->size = (uint32_t)body.size;
-		memcpy(set->body, body.data, body.size);
-		if (hash_table_insert(&draft->xattr_sets, hash, set) < 0)
-			return error_set(err, ERROR_NO_MEMORY, "no memory for xattrs");
+/* The full name of an encoded xattr, and where the next one begins. */
+static const uint8_t *decode(struct draft *draft, const uint8_t *entry, struct draft_xattr *out)
+{
+	const struct xattr_prefix *prefix = xattr_prefix_by_id(entry[XATTR_PREFIX]);
+	size_t name_size = entry[XATTR_NAME_SIZE];
+	char *name = arena_alloc(&draft->arena, prefix->size + name_size + 1);
+
+	if (!name)
+		return NULL;
+	memcpy(name, prefix->text, prefix->size);
+	memcpy(name + prefix->size, entry + XATTR_ENTRY_SIZE, name_size);
+	out->name = name;
+	out->value = entry + XATTR_ENTRY_SIZE + name_size;
+	out->value_size = le16_load(entry + XATTR_VALUE_SIZE);
+	return entry + align_up(XATTR_ENTRY_SIZE + name_size + out->value_size, 4);
+}
+
+int draft_add_xattrs(struct draft *draft, struct draft_inode *inode, const struct draft_xattr *more,
+	size_t n_more, struct error *err)
+{
+	const struct draft_xattrs *set = inode->xattrs;
+	CLEANUP(cleanup_free) struct draft_xattr *all = NULL;
+	size_t n = 0, capacity = set ? set->size / XATTR_ENTRY_SIZE : 0;
+
+	all = calloc(capacity + n_more + 1, sizeof(*all));
+	if (!all)
+		return no_memory(err);
+	if (set) {
+		const uint8_t *at = set->body + XATTR_HEADER_SIZE;
+
+		while (at && at < set->body + set->size)
+			at = decode(draft, at, &all[n++]);
+		if (!at)
+			return no_memory(err);
 	}
-	*out = set;
-	return 0;
+	for (size_t i = 0; i < n_more; i++)
+		all[n++] = more[i];
+	return draft_make_xattrs(draft, all, n, &inode->xattrs, err);
 }

@@ -86,6 +86,9 @@ struct stored_xattr {
 
 MUST_CHECK int stored_xattr_at(const struct inode *inode, uint64_t *off, struct stored_xattr *out);
 
+/* The first inode at or behind *nid in the order they are stored; false when there is none. */
+bool next_inode(const struct erofs_reader *reader, uint64_t *nid);
+
 bool inode_is_known(const struct erofs_reader *reader, uint64_t nid);
 
 /* Parses and checks data and size, which are set; everything else of *reader is set here. */

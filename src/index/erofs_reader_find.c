@@ -6,8 +6,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-/* The next inode at or behind nid in the order they are stored. */
-static bool next_inode(const struct erofs_reader *reader, uint64_t *nid)
+bool next_inode(const struct erofs_reader *reader, uint64_t *nid)
 {
 	uint64_t end = reader->size / EROFS_NID_SIZE;
 

@@ -98,16 +98,32 @@ static int each_inode(struct writer *writer,
 	return 0;
 }
 
-static int check_regular(
+int inode_check(const struct draft_inode *inode, struct error *err)
+{
+	if (inode->mtime_ns >= 1000000000)
+		return error_set(err, ERROR_FORMAT, "%" PRIu32 " ns of a second", inode->mtime_ns);
+	if (S_ISREG(inode->mode) && inode->size > EROFS_MAX_FILE_SIZE)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"a file of %" PRIu64 " bytes; at most 8 TiB are supported", inode->size);
+	if (S_ISLNK(inode->mode) && (inode->size == 0 || inode->size > MAX_SYMLINK))
+		return error_set(err, ERROR_UNSUPPORTED,
+			"a symlink of %" PRIu64 " bytes; 1 to %d are supported", inode->size,
+			MAX_SYMLINK);
+	if ((S_ISCHR(inode->mode) || S_ISBLK(inode->mode)) &&
+		(inode->rdev_major > MAX_RDEV_MAJOR || inode->rdev_minor > MAX_RDEV_MINOR))
+		return error_set(err, ERROR_UNSUPPORTED,
+			"device number %" PRIu32 ":%" PRIu32 "; at most %d:%d is supported",
+			inode->rdev_major, inode->rdev_minor, MAX_RDEV_MAJOR, MAX_RDEV_MINOR);
+	return 0;
+}
+
+static int check_extent(
 	const struct writer *writer, const struct draft_inode *inode, struct error *err)
 {
 	const struct erofs_write_options *options = writer->options;
 
-	if (inode->size == 0)
+	if (!S_ISREG(inode->mode) || inode->size == 0)
 		return 0;
-	if (inode->size > EROFS_MAX_FILE_SIZE)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"a file of %" PRIu64 " bytes; at most 8 TiB are supported", inode->size);
 	if (inode->device >= options->n_devices || inode->data_off % EROFS_BLOCK_SIZE != 0 ||
 		!range_within(inode->data_off, inode->size, options->devices[inode->device].size))
 		return error_set(err, ERROR_INTERNAL,
@@ -116,45 +132,13 @@ static int check_regular(
 	return 0;
 }
 
-static int check_inode(
-	const struct writer *writer, const struct draft_inode *inode, struct error *err)
-{
-	if (inode->mtime_ns >= 1000000000)
-		return error_set(
-			err, ERROR_INTERNAL, "%" PRIu32 " ns of a second", inode->mtime_ns);
-	switch (inode->mode & S_IFMT) {
-	case S_IFREG:
-		return check_regular(writer, inode, err);
-	case S_IFLNK:
-		if (inode->size == 0 || inode->size > MAX_SYMLINK)
-			return error_set(err, ERROR_UNSUPPORTED,
-				"a symlink of %" PRIu64 " bytes; 1 to %d are supported",
-				inode->size, MAX_SYMLINK);
-		return 0;
-	case S_IFCHR:
-	case S_IFBLK:
-		if (inode->rdev_major > MAX_RDEV_MAJOR || inode->rdev_minor > MAX_RDEV_MINOR)
-			return error_set(err, ERROR_UNSUPPORTED,
-				"device number %" PRIu32 ":%" PRIu32 "; at most %d:%d is supported",
-				inode->rdev_major, inode->rdev_minor, MAX_RDEV_MAJOR,
-				MAX_RDEV_MINOR);
-		return 0;
-	case S_IFDIR:
-	case S_IFIFO:
-	case S_IFSOCK:
-		return 0;
-	default:
-		return error_set(err, ERROR_INTERNAL, "file mode %o", inode->mode);
-	}
-}
-
 /* An inode with what belongs to it stays inside one block when it fits into one. */
 static int place_inode(struct writer *writer, struct draft_inode *inode, struct error *err)
 {
 	uint64_t at = align_up(writer->end, EROFS_NID_SIZE);
 	struct shape shape;
 
-	if (check_inode(writer, inode, err) < 0)
+	if (inode_check(inode, err) < 0 || check_extent(writer, inode, err) < 0)
 		return -1;
 	if (S_ISDIR(inode->mode))
 		inode->directory->size = directory_encoded_size(inode);

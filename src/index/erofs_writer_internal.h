@@ -13,5 +13,9 @@ uint64_t directory_encoded_size(const struct draft_inode *inode);
 MUST_CHECK int directory_append(
 	struct output_file *file, const struct draft_inode *inode, struct error *err);
 
+/* Whether an image can hold such an inode; ERROR_UNSUPPORTED says what it cannot. The place of a
+ * regular file's bytes is not looked at. */
+MUST_CHECK int inode_check(const struct draft_inode *inode, struct error *err);
+
 /* EROFS' number of a file type. */
 uint8_t dirent_type_of(uint32_t mode);

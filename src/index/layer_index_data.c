@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gives the files of a layer their places in its data space, and lists their units. */
+#include "layer_index_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "unit_table_internal.h"
+
+enum { FILE_ALIGNMENT = 4096 };
+
+static int compare_files(const void *a, const void *b)
+{
+	const struct file_source *left = a, *right = b;
+
+	if (left->blob_off != right->blob_off)
+		return left->blob_off < right->blob_off ? -1 : 1;
+	if (left->inner_off != right->inner_off)
+		return left->inner_off < right->inner_off ? -1 : 1;
+	return (left->entry > right->entry) - (left->entry < right->entry);
+}
+
+/* Leaves the files that are still in the tree, in order of the blob, and counts their chunks. */
+static int sort_files(struct layer_builder *builder, uint64_t *ret_n_chunks, struct error *err)
+{
+	const struct toc *toc = builder->toc;
+	uint64_t n_chunks = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < builder->n_files; i++) {
+		struct file_source file = builder->files[i];
+
+		if (file.inode->nlink == 0)
+			continue;
+		if (file.entry->n_chunks == 0 ||
+			!range_within(file.entry->first_chunk, file.entry->n_chunks, toc->n_chunks))
+			return error_set(err, ERROR_FORMAT,
+				"entry '%.100s' has %" PRIu64 " bytes and no chunks",
+				file.entry->name, file.entry->size);
+		file.blob_off = toc->chunks[file.entry->first_chunk].blob_off;
+		file.inner_off = toc->chunks[file.entry->first_chunk].inner_off;
+		n_chunks += file.entry->n_chunks;
+		builder->files[n++] = file;
+	}
+	builder->n_files = n;
+	qsort(builder->files, n, sizeof(*builder->files), compare_files);
+	*ret_n_chunks = n_chunks;
+	return 0;
+}
+
+/* The units of one file, whose inode has its place. */
+static int list_units(const struct layer_builder *builder, const struct file_source *file,
+	const struct unit_table_header *limits, struct unit *units, struct error *err)
+{
+	const struct toc_chunk *chunks = &builder->toc->chunks[file->entry->first_chunk];
+	uint64_t file_off = 0;
+
+	for (uint64_t i = 0; i < file->entry->n_chunks; i++) {
+		const struct toc_chunk *chunk = &chunks[i];
+		const char *problem;
+
+		units[i] = (struct unit){
+			.data_off = file->inode->data_off + file_off,
+			.size = chunk->size,
+			.blob_off = chunk->blob_off,
+			.blob_size = chunk->blob_size,
+			.inner_off = chunk->inner_off,
+			.codec = chunk->codec,
+			.flags = chunk->flags,
+		};
+		memcpy(units[i].digest, chunk->digest, sizeof(units[i].digest));
+		problem = unit_problem(&units[i], limits);
+		if (!problem && chunk->file_off != file_off)
+			problem = "is not where the one before it ends";
+		if (!problem && chunk->size > file->entry->size - file_off)
+			problem = "is larger than the rest of its file";
+		if (problem)
+			return error_set(err, ERROR_FORMAT, "chunk %" PRIu64 " %s", i, problem);
+		file_off += chunk->size;
+	}
+	if (file_off != file->entry->size)
+		return error_set(err, ERROR_FORMAT,
+			"chunks of %" PRIu64 " bytes for a file of %" PRIu64, file_off,
+			file->entry->size);
+	return 0;
+}
+
+/* One behind the other, each at the beginning of a page: a file's pages are its own. */
+static int place_files(struct layer_builder *builder, uint64_t *ret_size, struct error *err)
+{
+	static const uint64_t limit = UINT64_C(16) << 40;
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < builder->n_files; i++) {
+		struct draft_inode *inode = builder->files[i].inode;
+
+		if (inode->size > limit - FILE_ALIGNMENT ||
+			end > limit - FILE_ALIGNMENT - inode->size)
+			return error_set(err, ERROR_UNSUPPORTED,
+				"a layer of 16 TiB or more is not supported");
+		inode->data_off = end;
+		inode->device = 0;
+		end = align_up(end + inode->size, FILE_ALIGNMENT);
+	}
+	*ret_size = end;
+	return 0;
+}
+
+int layer_place_data(struct layer_builder *builder, int dir_fd, const char *name,
+	uint64_t *ret_data_size, struct error *err)
+{
+	const struct layer_index_build_options *options = builder->options;
+	CLEANUP(cleanup_free) struct unit *units = NULL;
+	struct unit_table_header header = {.blob = *options->blob,
+		.blob_size = options->blob_size,
+		.prefetch_size = builder->toc->prefetch_size};
+	uint64_t n_chunks = 0, n = 0;
+
+	if (sort_files(builder, &n_chunks, err) < 0 ||
+		place_files(builder, &header.data_size, err) < 0)
+		return -1;
+	units = calloc(n_chunks + 1, sizeof(*units));
+	if (!units)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for %" PRIu64 " units", n_chunks);
+	memcpy(header.key, options->key, INDEX_KEY_SIZE);
+	if (header.prefetch_size > header.blob_size)
+		header.prefetch_size = header.blob_size;
+
+	for (size_t i = 0; i < builder->n_files; i++) {
+		const struct toc_entry *entry = builder->files[i].entry;
+
+		if (list_units(builder, &builder->files[i], &header, units + n, err) < 0)
+			return error_prefix(err, "entry '%.100s'", entry->name);
+		n += entry->n_chunks;
+	}
+	if (unit_table_write(dir_fd, name, &header, units, n, err) < 0)
+		return -1;
+	*ret_data_size = header.data_size;
+	return 0;
+}
