@@ -229,14 +229,18 @@ int data_file_create(struct data_files *files, const uint8_t key[RECORD_KEY_SIZE
 	struct data_file **out)
 {
 	char name[FILE_NAME_SIZE];
-	int ret = data_file_open(files, key, out);
+	int ret;
 
-	if (ret != -ENOENT)
-		return ret;
-	if (files->read_only)
-		return -EROFS;
 	data_file_name(key, name);
-	ret = make(files, name, size);
+	/* Another worker may make it, or an eviction remove it, between a look and the next step. */
+	do {
+		ret = data_file_open(files, key, out);
+		if (ret != -ENOENT)
+			return ret;
+		if (files->read_only)
+			return -EROFS;
+		ret = make(files, name, size);
+	} while (ret == -EEXIST);
 	if (ret < 0)
 		return ret;
 	return file_new(files, key, name, ret, out);
