@@ -9,125 +9,12 @@
 
 #include "base/clock.h"
 
-#include "certificates.h"
-#include "client_fixture.h"
-#include "fake_server.h"
-
-enum { REQUEST_SIZE = 8192 };
+#include "tls_fixture.h"
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
-struct context {
-	struct fixture fixture;
-	struct scratch scratch;
-	struct certificate authority; /* of the server and of the good client */
-	struct certificate other_authority;
-	struct certificate identity; /* for localhost */
-	struct certificate client;
-	struct certificate stranger; /* by other_authority */
-	char authority_path[192];
-	char client_path[192]; /* certificate and key */
-	char stranger_path[192];
-	struct tls_settings *system; /* trusts other_authority only */
-};
-
-static void write_pair(struct context *context, const char *name,
-	const struct certificate *certificate, char *path)
-{
-	(void)write_key(&context->scratch, name, certificate->key);
-	(void)strcpy(path, write_cert(&context->scratch, name, certificate->cert));
-}
-
-static int open_context(void **state)
-{
-	static const struct http_client_options options = {0};
-	static const struct tls_settings_options defaults = {0};
-	struct context *context = calloc(1, sizeof(*context));
-
-	assert_non_null(context);
-	scratch_open(&context->scratch);
-	context->authority = certificate_make(
-		&(struct certificate_spec){.name = "first authority", .is_authority = true});
-	context->other_authority = certificate_make(
-		&(struct certificate_spec){.name = "second authority", .is_authority = true});
-	context->identity = certificate_make(&(struct certificate_spec){.name = "server",
-		.alternative = "DNS:localhost,IP:127.0.0.1",
-		.issuer = &context->authority});
-	context->client = certificate_make(
-		&(struct certificate_spec){.name = "client", .issuer = &context->authority});
-	context->stranger = certificate_make(&(struct certificate_spec){
-		.name = "stranger", .issuer = &context->other_authority});
-	write_pair(context, "client.pem", &context->client, context->client_path);
-	write_pair(context, "stranger.pem", &context->stranger, context->stranger_path);
-	(void)strcpy(context->authority_path,
-		write_cert(&context->scratch, "ca.pem", context->authority.cert));
-	(void)setenv("SSL_CERT_FILE",
-		write_cert(&context->scratch, "system.pem", context->other_authority.cert), 1);
-	assert_int_equal(tls_settings_load(&defaults, &context->system, NULL), 0);
-	fixture_open(&context->fixture, &options);
-	*state = context;
-	return 0;
-}
-
-static int close_context(void **state)
-{
-	struct context *context = *state;
-
-	fixture_close(&context->fixture);
-	tls_settings_unref(context->system);
-	certificate_free(&context->authority);
-	certificate_free(&context->other_authority);
-	certificate_free(&context->identity);
-	certificate_free(&context->client);
-	certificate_free(&context->stranger);
-	scratch_close(&context->scratch);
-	(void)unsetenv("SSL_CERT_FILE");
-	free(context);
-	return 0;
-}
-
-/* Trusts the server's authority and has these pairs. */
-static struct tls_settings *load(
-	struct context *context, const char *const *pair_paths, size_t n_pairs)
-{
-	const char *ca_path = context->authority_path;
-	struct tls_client_pair pairs[4];
-	const struct tls_settings_options options = {.ca_paths = &ca_path,
-		.n_ca_paths = 1,
-		.pairs = pairs,
-		.n_pairs = n_pairs,
-		.system_from = context->system};
-	struct tls_settings *settings = NULL;
-	struct error err = {0};
-
-	for (size_t i = 0; i < n_pairs; i++)
-		pairs[i] = (struct tls_client_pair){.cert_path = pair_paths[i]};
-	if (tls_settings_load(&options, &settings, &err) < 0)
-		fail_msg("%s", err.message);
-	return settings;
-}
-
-/* Answers with the common name of the client's certificate, or "nobody". */
-static void serve_name(struct fake_connection *connection, void *arg)
-{
-	char head[REQUEST_SIZE];
-	char name[64] = "nobody";
-
-	(void)arg;
-	while (fake_read_request(connection, head, sizeof(head))) {
-		X509 *peer = SSL_get1_peer_certificate(connection->ssl);
-
-		if (peer)
-			(void)X509_NAME_get_text_by_NID(
-				X509_get_subject_name(peer), NID_commonName, name, sizeof(name));
-		X509_free(peer);
-		fake_print(connection, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
-			strlen(name), name);
-	}
-}
-
-static void assert_answer(
-	struct context *context, const char *url, struct tls_settings *tls, const char *expected)
+static void assert_answer(struct tls_fixture *context, const char *url, struct tls_settings *tls,
+	const char *expected)
 {
 	const struct http_request_options options = {.url = url, .tls = tls};
 	CLEANUP(http_answer_free) struct http_answer answer = {0};
@@ -138,7 +25,7 @@ static void assert_answer(
 	assert_string_equal((const char *)answer.body.data, expected);
 }
 
-static void assert_fails(struct context *context, const char *url, struct tls_settings *tls,
+static void assert_fails(struct tls_fixture *context, const char *url, struct tls_settings *tls,
 	enum http_failure failure, const char *const *parts)
 {
 	const struct http_request_options options = {
@@ -157,97 +44,81 @@ static void assert_fails(struct context *context, const char *url, struct tls_se
 
 #define PARTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-struct server {
-	SSL_CTX *context;
-	struct fake_server *fake;
-	const char *url;
-};
-
-static void server_open(struct server *server, const struct server_tls *tls)
-{
-	server->context = server_context(tls);
-	server->fake = fake_server_start(server->context, serve_name, NULL);
-	server->url = fake_server_url(server->fake, "/v2/");
-}
-
-static void server_close(struct server *server)
-{
-	fake_server_stop(server->fake);
-	SSL_CTX_free(server->context);
-}
-
 static void a_configured_authority_is_trusted_beside_the_systems(void **state)
 {
-	struct context *context = *state;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, NULL, 0);
+	struct tls_fixture *context = *state;
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, NULL, 0);
 
 	for (size_t i = 0; i < 2; i++) {
-		struct server ours;
-		struct server systems;
+		struct tls_server ours;
+		struct tls_server systems;
 		struct certificate identity =
 			certificate_make(&(struct certificate_spec){.name = "server",
 				.alternative = "DNS:localhost",
 				.issuer = &context->other_authority});
 
-		server_open(&ours, &(struct server_tls){
-					   .identity = &context->identity, .version = versions[i]});
-		server_open(&systems,
+		tls_server_open(&ours, &(struct server_tls){.identity = &context->identity,
+					       .version = versions[i]});
+		tls_server_open(&systems,
 			&(struct server_tls){.identity = &identity, .version = versions[i]});
 		assert_answer(context, ours.url, settings, "nobody");
 		assert_answer(context, ours.url, settings, "nobody");
 		assert_int_equal(fake_server_n_connections(ours.fake), 1);
 		assert_answer(context, systems.url, settings, "nobody");
 		assert_answer(context, systems.url, context->system, "nobody");
-		server_close(&ours);
-		server_close(&systems);
+		tls_server_close(&ours);
+		tls_server_close(&systems);
 		certificate_free(&identity);
 	}
 }
 
 static void an_unknown_issuer_is_named_with_the_cure(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	struct certificate own = certificate_make(
 		&(struct certificate_spec){.name = "own", .alternative = "DNS:localhost"});
 
 	for (size_t i = 0; i < 2; i++) {
-		struct server server;
-		struct server self_signed;
+		struct tls_server server;
+		struct tls_server self_signed;
 
-		server_open(&server, &(struct server_tls){.identity = &context->identity,
-					     .version = versions[i]});
-		server_open(&self_signed,
+		tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+						 .version = versions[i]});
+		tls_server_open(&self_signed,
 			&(struct server_tls){.identity = &own, .version = versions[i]});
 		assert_fails(context, server.url, context->system, HTTP_FAILURE_SERVER_UNTRUSTED,
 			PARTS("GET https://localhost:", "CN=first authority", "`ca`"));
 		assert_fails(context, self_signed.url, context->system,
 			HTTP_FAILURE_SERVER_UNTRUSTED, PARTS("self-signed", "CN=own", "`ca`"));
-		server_close(&server);
-		server_close(&self_signed);
+		tls_server_close(&server);
+		tls_server_close(&self_signed);
 	}
 	certificate_free(&own);
 }
 
 static void a_certificate_for_another_name_is_told_with_its_names(void **state)
 {
-	struct context *context = *state;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, NULL, 0);
+	struct tls_fixture *context = *state;
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, NULL, 0);
 	struct certificate identity = certificate_make(&(struct certificate_spec){.name = "server",
 		.alternative = "DNS:registry.example,DNS:*.mirror.example,IP:10.0.0.1",
 		.issuer = &context->authority});
-	struct server server;
+	struct tls_server server;
 
-	server_open(&server, &(struct server_tls){.identity = &identity});
+	tls_server_open(&server, &(struct server_tls){.identity = &identity});
 	assert_fails(context, server.url, settings, HTTP_FAILURE_SERVER_NAME,
 		PARTS("not for localhost", "registry.example, *.mirror.example, 10.0.0.1"));
-	server_close(&server);
+	tls_server_close(&server);
 	certificate_free(&identity);
 }
 
 static void an_expired_or_early_certificate_is_told_with_its_date(void **state)
 {
-	struct context *context = *state;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, NULL, 0);
+	struct tls_fixture *context = *state;
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, NULL, 0);
 	struct certificate old = certificate_make(&(struct certificate_spec){.name = "server",
 		.alternative = "DNS:localhost",
 		.issuer = &context->authority,
@@ -258,136 +129,140 @@ static void an_expired_or_early_certificate_is_told_with_its_date(void **state)
 		.issuer = &context->authority,
 		.begins_s = 3600,
 		.ends_s = 7200});
-	struct server server;
+	struct tls_server server;
 
-	server_open(&server, &(struct server_tls){.identity = &old});
+	tls_server_open(&server, &(struct server_tls){.identity = &old});
 	assert_fails(
 		context, server.url, settings, HTTP_FAILURE_SERVER_EXPIRED, PARTS("expired on 20"));
-	server_close(&server);
-	server_open(&server, &(struct server_tls){.identity = &early});
+	tls_server_close(&server);
+	tls_server_open(&server, &(struct server_tls){.identity = &early});
 	assert_fails(context, server.url, settings, HTTP_FAILURE_SERVER_EXPIRED,
 		PARTS("not valid before 20", "clock"));
-	server_close(&server);
+	tls_server_close(&server);
 	certificate_free(&old);
 	certificate_free(&early);
 }
 
 static void skipping_verification_accepts_any_server(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	const struct tls_settings_options options = {.verify = TLS_VERIFY_SKIP};
 	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = NULL;
 	struct certificate own = certificate_make(&(struct certificate_spec){
 		.name = "own", .alternative = "DNS:elsewhere", .begins_s = -7200, .ends_s = -3600});
-	struct server server;
+	struct tls_server server;
 
 	assert_int_equal(tls_settings_load(&options, &settings, NULL), 0);
-	server_open(&server, &(struct server_tls){.identity = &own});
+	tls_server_open(&server, &(struct server_tls){.identity = &own});
 	assert_answer(context, server.url, settings, "nobody");
-	server_close(&server);
+	tls_server_close(&server);
 	certificate_free(&own);
 }
 
 static void a_client_certificate_is_presented_when_asked_for(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	const char *path = context->client_path;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, &path, 1);
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, &path, 1);
 
 	for (size_t i = 0; i < 4; i++) {
-		struct server server;
+		struct tls_server server;
 
-		server_open(&server, &(struct server_tls){.identity = &context->identity,
-					     .client_authority = &context->authority,
-					     .require = true,
-					     .send_authorities = i >= 2,
-					     .version = versions[i % 2]});
+		tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+						 .client_authority = &context->authority,
+						 .require = true,
+						 .send_authorities = i >= 2,
+						 .version = versions[i % 2]});
 		assert_answer(context, server.url, settings, "client");
-		server_close(&server);
+		tls_server_close(&server);
 	}
 }
 
 static void a_missing_client_certificate_is_said_to_be_missing(void **state)
 {
-	struct context *context = *state;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, NULL, 0);
+	struct tls_fixture *context = *state;
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, NULL, 0);
 
 	for (size_t i = 0; i < 4; i++) {
-		struct server server;
+		struct tls_server server;
 
-		server_open(&server, &(struct server_tls){.identity = &context->identity,
-					     .client_authority = &context->authority,
-					     .require = true,
-					     .send_authorities = i >= 2,
-					     .version = versions[i % 2]});
+		tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+						 .client_authority = &context->authority,
+						 .require = true,
+						 .send_authorities = i >= 2,
+						 .version = versions[i % 2]});
 		assert_fails(context, server.url, settings, HTTP_FAILURE_CLIENT_CERT_REQUIRED,
 			PARTS("wants a client certificate", "`client` configures none",
 				i >= 2 ? "issued by \"CN=first authority\"" : ""));
-		server_close(&server);
+		tls_server_close(&server);
 	}
 }
 
 static void a_refused_client_certificate_is_named(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	const char *path = context->stranger_path;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, &path, 1);
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, &path, 1);
 
 	for (size_t i = 0; i < 2; i++) {
-		struct server server;
+		struct tls_server server;
 
-		server_open(&server, &(struct server_tls){.identity = &context->identity,
-					     .client_authority = &context->authority,
-					     .require = true,
-					     .version = versions[i]});
+		tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+						 .client_authority = &context->authority,
+						 .require = true,
+						 .version = versions[i]});
 		assert_fails(context, server.url, settings, HTTP_FAILURE_CLIENT_CERT_REFUSED,
 			PARTS("refuses the client certificate", path, "unknown authority"));
-		server_close(&server);
+		tls_server_close(&server);
 	}
 }
 
 static void the_first_pair_that_the_server_accepts_is_presented(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	const char *both[] = {context->stranger_path, context->client_path};
-	CLEANUP(tls_settings_unrefp) struct tls_settings *two = load(context, both, 2);
-	CLEANUP(tls_settings_unrefp) struct tls_settings *wrong = load(context, both, 1);
+	CLEANUP(tls_settings_unrefp) struct tls_settings *two = tls_fixture_load(context, both, 2);
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *wrong = tls_fixture_load(context, both, 1);
 
 	for (size_t i = 0; i < 2; i++) {
-		struct server server;
+		struct tls_server server;
 
-		server_open(&server, &(struct server_tls){.identity = &context->identity,
-					     .client_authority = &context->authority,
-					     .require = true,
-					     .send_authorities = true,
-					     .version = versions[i]});
+		tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+						 .client_authority = &context->authority,
+						 .require = true,
+						 .send_authorities = true,
+						 .version = versions[i]});
 		assert_answer(context, server.url, two, "client");
 		assert_fails(context, server.url, wrong, HTTP_FAILURE_CLIENT_CERT_REQUIRED,
 			PARTS("issued by \"CN=first authority\"", "none was sent", both[0]));
-		server_close(&server);
+		tls_server_close(&server);
 	}
 }
 
 static void connections_are_never_shared_between_settings(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	struct certificate second = certificate_make(
 		&(struct certificate_spec){.name = "second", .issuer = &context->authority});
 	char second_path[192];
 	const char *path = context->client_path;
 	const char *other_path = second_path;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *a = load(context, &path, 1);
+	CLEANUP(tls_settings_unrefp) struct tls_settings *a = tls_fixture_load(context, &path, 1);
 	CLEANUP(tls_settings_unrefp) struct tls_settings *b = NULL;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *none = load(context, NULL, 0);
+	CLEANUP(tls_settings_unrefp) struct tls_settings *none = tls_fixture_load(context, NULL, 0);
 
-	write_pair(context, "second.pem", &second, second_path);
-	b = load(context, &other_path, 1);
+	tls_fixture_write_pair(context, "second.pem", &second, second_path);
+	b = tls_fixture_load(context, &other_path, 1);
 	for (size_t i = 0; i < 2; i++) {
-		struct server server;
+		struct tls_server server;
 
-		server_open(&server, &(struct server_tls){.identity = &context->identity,
-					     .client_authority = &context->authority,
-					     .version = versions[i]});
+		tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+						 .client_authority = &context->authority,
+						 .version = versions[i]});
 		for (int round = 0; round < 3; round++) {
 			assert_answer(context, server.url, a, "client");
 			assert_answer(context, server.url, b, "second");
@@ -397,7 +272,7 @@ static void connections_are_never_shared_between_settings(void **state)
 		}
 		/* One for each of the three that work; the others fail each time. */
 		assert_int_equal(fake_server_n_connections(server.fake), 3 + 3);
-		server_close(&server);
+		tls_server_close(&server);
 	}
 	certificate_free(&second);
 }
@@ -421,7 +296,7 @@ static void serve_silence(struct fake_connection *connection, void *arg)
 
 static void a_plain_server_behind_https_is_recognised(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	struct fake_server *server = fake_server_start(NULL, serve_plain, NULL);
 	char url[64];
 
@@ -432,7 +307,7 @@ static void a_plain_server_behind_https_is_recognised(void **state)
 
 static void a_server_that_never_shakes_hands_times_out(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	struct fake_server *server = fake_server_start(NULL, serve_silence, NULL);
 	char url[64];
 
@@ -444,30 +319,32 @@ static void a_server_that_never_shakes_hands_times_out(void **state)
 
 static void an_address_is_verified_as_one(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	const char *path = context->client_path;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, &path, 1);
-	struct server server;
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, &path, 1);
+	struct tls_server server;
 	char url[64];
 
-	server_open(&server, &(struct server_tls){.identity = &context->identity,
-				     .client_authority = &context->authority});
+	tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+					 .client_authority = &context->authority});
 	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%d/", fake_server_port(server.fake));
 	assert_answer(context, url, settings, "client");
-	server_close(&server);
+	tls_server_close(&server);
 }
 
 static void many_requests_at_once_all_succeed(void **state)
 {
-	struct context *context = *state;
+	struct tls_fixture *context = *state;
 	const char *path = context->client_path;
-	CLEANUP(tls_settings_unrefp) struct tls_settings *settings = load(context, &path, 1);
+	CLEANUP(tls_settings_unrefp)
+	struct tls_settings *settings = tls_fixture_load(context, &path, 1);
 	struct probe probes[40];
-	struct server server;
+	struct tls_server server;
 
-	server_open(&server, &(struct server_tls){.identity = &context->identity,
-				     .client_authority = &context->authority,
-				     .require = true});
+	tls_server_open(&server, &(struct server_tls){.identity = &context->identity,
+					 .client_authority = &context->authority,
+					 .require = true});
 	for (size_t i = 0; i < 40; i++) {
 		probe_init(&probes[i], &context->fixture, server.url);
 		probes[i].options.tls = settings;
@@ -480,12 +357,12 @@ static void many_requests_at_once_all_succeed(void **state)
 		probe_free(&probes[i]);
 	}
 	assert_in_range(fake_server_n_connections(server.fake), 1, 8);
-	server_close(&server);
+	tls_server_close(&server);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_context, close_context)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tls_fixture_open, tls_fixture_close)
 	const struct CMUnitTest tests[] = {
 		TEST(a_configured_authority_is_trusted_beside_the_systems),
 		TEST(an_unknown_issuer_is_named_with_the_cure),
