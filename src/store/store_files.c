@@ -232,7 +232,8 @@ int data_file_create(struct data_files *files, const uint8_t key[RECORD_KEY_SIZE
 	int ret;
 
 	data_file_name(key, name);
-	/* Another worker may make it, or an eviction remove it, between a look and the next step. */
+	/* Another worker may make it, or an eviction remove it, between a look and the next step.
+	 */
 	do {
 		ret = data_file_open(files, key, out);
 		if (ret != -ENOENT)
