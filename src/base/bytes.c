@@ -129,25 +129,40 @@ void hex_encode(const uint8_t *data, size_t size, char *out)
 	out[2 * size] = '\0';
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
+/* One more than a digit's value; 0 for everything else. A table, because digits and letters come in
+ * no order that a processor could predict. */
+static const uint8_t hex_digits[256] = {
+	['0'] = 1,
+	['1'] = 2,
+	['2'] = 3,
+	['3'] = 4,
+	['4'] = 5,
+	['5'] = 6,
+	['6'] = 7,
+	['7'] = 8,
+	['8'] = 9,
+	['9'] = 10,
+	['a'] = 11,
+	['b'] = 12,
+	['c'] = 13,
+	['d'] = 14,
+	['e'] = 15,
+	['f'] = 16,
+};
 
 int hex_decode(const char *text, size_t text_size, uint8_t *out, size_t size)
 {
+	const uint8_t *digits = (const uint8_t *)text;
+
 	if (text_size % 2 != 0 || text_size / 2 != size)
 		return -EINVAL;
 
 	/* Checked as a whole first: the output is written only on success. */
 	for (size_t i = 0; i < text_size; i++)
-		if (hex_digit(text[i]) < 0)
+		if (hex_digits[digits[i]] == 0)
 			return -EINVAL;
 	for (size_t i = 0; i < size; i++)
-		out[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+		out[i] = (uint8_t)((hex_digits[digits[2 * i]] - 1) << 4 |
+				   (hex_digits[digits[2 * i + 1]] - 1));
 	return 0;
 }
