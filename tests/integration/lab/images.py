@@ -62,7 +62,7 @@ def _build_all(images):
         converter.start()
         for name, tars in layers.items():
             layout = os.path.join(work, "oci")
-            _make_image(layout, name, tars)
+            make_image(layout, name, tars)
             converter.push_estargz(layout, name, f"{writer.host}/{images.path(name)}")
             os.makedirs(os.path.join(images.dir, "trees"), exist_ok=True)
             processes.run(["umoci", "unpack", "--image", f"{layout}:{name}",
@@ -89,7 +89,8 @@ def _base_layers(work):
     return [lower, upper]
 
 
-def _make_image(layout, name, tars):
+def make_image(layout, name, tars):
+    """An OCI image of these layers in a layout, by umoci."""
     if not os.path.exists(layout):
         processes.run(["umoci", "init", "--layout", layout])
     processes.run(["umoci", "new", "--image", f"{layout}:{name}"])

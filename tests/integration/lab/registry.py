@@ -43,11 +43,11 @@ class Registry(processes.Server):
     """Serves a storage directory; several may serve the same one when it is read-only."""
 
     def __init__(self, directory, storage, port=None, writable=False, tls=None, client_ca=None,
-                 htpasswd=None, token=None):
+                 htpasswd=None, token=None, address="127.0.0.1"):
         self.dir = directory
         os.makedirs(directory, exist_ok=True)
         self.port = port or processes.free_port()
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = f"{address}:{self.port}"
         self.access_log = os.path.join(directory, "registry.log")
         http = {"addr": self.host}
         if tls:
