@@ -32,7 +32,7 @@ static int open_state(struct store *store, const uint8_t *key, const struct unit
 	return 0;
 }
 
-int layer_open(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
+int layer_store_attach(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 	const struct unit_table *units, bool strict, struct layer_store **out, struct error *err)
 {
 	CLEANUP(cleanup_free) struct layer_store *layer = calloc(1, sizeof(*layer));
@@ -54,7 +54,7 @@ int layer_open(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 int layer_store_open(struct store *store, const uint8_t key[32], const struct unit_table *units,
 	struct layer_store **out, struct error *err)
 {
-	if (layer_open(store, key, units, false, out, err) < 0)
+	if (layer_store_attach(store, key, units, false, out, err) < 0)
 		return -1;
 	writer_touch(store, (*out)->state);
 	return 0;

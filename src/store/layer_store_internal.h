@@ -42,7 +42,7 @@ bool layer_state_set_present(struct layer_state *layer, uint64_t i, uint64_t siz
 bool layer_state_clear_present(struct layer_state *layer, uint64_t i, uint64_t size);
 
 /* Opens without recording a use; for verification. */
-MUST_CHECK int layer_open(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
+MUST_CHECK int layer_store_attach(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 	const struct unit_table *units, bool strict, struct layer_store **out, struct error *err);
 
 void layer_closep(struct layer_store **layer);

@@ -144,7 +144,7 @@ static int verify_layer(
 	verification->result.n_layers++;
 	layer_file_name(known->key, ".units", name);
 	if (unit_table_open(store->layers_fd, name, &units, &reason) < 0 ||
-		layer_open(store, known->key, units, true, &layer, &reason) < 0) {
+		layer_store_attach(store, known->key, units, true, &layer, &reason) < 0) {
 		if (reason.kind == ERROR_NO_MEMORY || reason.kind == ERROR_UNAVAILABLE) {
 			if (err)
 				*err = reason;
