@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How requests come from /dev/fuse and replies go there: libfuse's own way, but with the handshake
+ * completed, and no request left without an answer because its reply could not be written. */
+#include <errno.h>
+#include <linux/fuse.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fs_internal.h"
+
+static ssize_t device_read(int fd, void *data, size_t size, void *userdata)
+{
+	struct fs_session *session = userdata;
+	ssize_t n = read(fd, data, size);
+
+	if (n <= 0)
+		return n;
+	atomic_fetch_add_explicit(&session->n_requests, 1, memory_order_relaxed);
+	/* Others are sent only once this one is answered. */
+	if (!session->init.seen)
+		(void)fs_init_parse(data, (size_t)n, &session->init);
+	return n;
+}
+
+static void note_answering(struct fs_session *session)
+{
+	pthread_mutex_lock(&session->lock);
+	session->answering = true;
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+}
+
+/* The request was aborted, or the mount is gone: nobody waits for this reply. */
+static bool is_gone(int errnum)
+{
+	return errnum == ENOENT || errnum == ENODEV || errnum == EPERM || errnum == ENOTCONN ||
+	       errnum == ECONNABORTED;
+}
+
+static ssize_t write_with_patience(int fd, const struct iovec *iov, int n_iov)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	ssize_t n;
+
+	/* The kernel copies a reply into memory of its own, which may be short for a moment. */
+	for (int i = 0; i < 100; i++) {
+		n = writev(fd, iov, n_iov);
+		if (n >= 0 || (errno != EINTR && errno != ENOMEM && errno != EAGAIN))
+			return n;
+		if (errno != EINTR)
+			(void)nanosleep(&pause, NULL);
+	}
+	return n;
+}
+
+static size_t iov_size(const struct iovec *iov, int n_iov)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < n_iov; i++)
+		size += iov[i].iov_len;
+	return size;
+}
+
+/* A reply that the kernel refuses would leave its reader waiting for ever. */
+static void answer_eio(int fd, const struct iovec *reply, int errnum)
+{
+	const struct fuse_out_header *refused = reply->iov_base;
+	struct fuse_out_header header = {
+		.len = sizeof(header),
+		.error = -EIO,
+		.unique = refused->unique,
+	};
+	struct iovec iov = {.iov_base = &header, .iov_len = sizeof(header)};
+
+	log_error("the kernel refuses a FUSE reply of %u bytes: error %d", refused->len, errnum);
+	/* A notification has no request behind it. */
+	if (header.unique != 0 && write_with_patience(fd, &iov, 1) < 0 && !is_gone(errno))
+		log_error("a FUSE request stays without an answer: error %d", errno);
+}
+
+static ssize_t device_write(int fd, struct iovec *iov, int n_iov, void *userdata)
+{
+	struct fs_session *session = userdata;
+	bool is_init = session->init.seen &&
+		       fs_init_is_reply(&session->init, iov[0].iov_base, iov[0].iov_len);
+	ssize_t n;
+
+	if (is_init && n_iov > 1)
+		fs_init_patch(&session->init, iov[1].iov_base, iov[1].iov_len);
+	n = write_with_patience(fd, iov, n_iov);
+	if (n < 0) {
+		if (!is_gone(errno))
+			answer_eio(fd, iov, errno);
+		return (ssize_t)iov_size(iov, n_iov);
+	}
+	if (is_init)
+		note_answering(session);
+	return n;
+}
+
+const struct fuse_custom_io *fs_device_io(void)
+{
+	static const struct fuse_custom_io io = {.read = device_read, .writev = device_write};
+
+	return &io;
+}
