@@ -112,6 +112,11 @@ MUST_CHECK int draft_walk(struct draft *draft, const char *path, size_t path_siz
 MUST_CHECK int draft_walk_from(struct draft *draft, struct draft_inode *directory, const char *path,
 	size_t path_size, enum draft_walk mode, struct draft_inode **out, struct error *err);
 
+/* What a clean path ("usr/bin/x") leads to. Symlinks on the way are followed, a last one is not.
+ * *out is NULL when there is nothing. */
+MUST_CHECK int draft_find_path(
+	struct draft *draft, const char *path, struct draft_inode **out, struct error *err);
+
 /* Sorts every directory and counts links. Once, after the last change. */
 MUST_CHECK int draft_finish(struct draft *draft, struct error *err);
 

@@ -125,3 +125,19 @@ int draft_walk(struct draft *draft, const char *path, size_t path_size, enum dra
 {
 	return draft_walk_from(draft, draft->root, path, path_size, mode, out, err);
 }
+
+int draft_find_path(
+	struct draft *draft, const char *path, struct draft_inode **out, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	struct draft_inode *parent;
+	struct draft_entry *entry;
+
+	if (draft_walk(draft, path, slash ? (size_t)(slash - path) : 0, DRAFT_WALK_EXISTING,
+		    &parent, err) < 0)
+		return -1;
+	entry = parent ? draft_find(draft, parent, base, strlen(base)) : NULL;
+	*out = entry ? entry->inode : NULL;
+	return 0;
+}

@@ -49,12 +49,17 @@ static uint32_t type_bits(unsigned toc_type)
 	return toc_type < sizeof(bits) / sizeof(bits[0]) ? bits[toc_type] : 0;
 }
 
-/* What an image may carry: not overlayfs' own marks, which would hide what other layers have, and
+bool is_overlay_xattr(const char *name)
+{
+	return strncmp(name, "trusted.overlay.", 16) == 0 ||
+	       strncmp(name, "user.overlay.", 13) == 0;
+}
+
+/* What an image may carry: not overlayfs' marks, which would hide what other layers have, and
  * nothing that no file system of Linux would have taken when the archive was unpacked. */
 static bool is_wanted_xattr(const char *name)
 {
-	return strncmp(name, "trusted.overlay.", 16) != 0 &&
-	       strncmp(name, "user.overlay.", 13) != 0 && draft_xattr_supported(name);
+	return !is_overlay_xattr(name) && draft_xattr_supported(name);
 }
 
 static int set_xattrs(struct layer_builder *builder, const struct toc_entry *entry,

@@ -4,6 +4,9 @@
 #include "index/draft.h"
 #include "index/layer_index.h"
 
+/* Whether an xattr is one of overlayfs' own marks. */
+bool is_overlay_xattr(const char *name);
+
 /* A name that is waiting for the rest of the layer: of a hard link whose target was not there yet,
  * or a whiteout. */
 struct late_name {

@@ -10,26 +10,14 @@ static int no_memory(struct error *err)
 	return error_set(err, ERROR_NO_MEMORY, "no memory for the index of a layer");
 }
 
-/* What a clean path names, symlinks on the way followed but not the last; *out is NULL when
- * nothing. */
+/* NULL when this layer has no such name. */
 static int find_target(
 	struct draft *draft, const char *path, struct draft_inode **out, struct error *err)
 {
-	const char *slash = strrchr(path, '/');
-	const char *base = slash ? slash + 1 : path;
-	struct draft_inode *parent;
-	struct draft_entry *entry;
-
-	*out = NULL;
-	if (draft_walk(draft, path, slash ? (size_t)(slash - path) : 0, DRAFT_WALK_EXISTING,
-		    &parent, err) < 0)
+	if (draft_find_path(draft, path, out, err) < 0)
 		return -1;
-	if (!parent)
-		return 0;
-	entry = draft_find(draft, parent, base, strlen(base));
-	if (entry && S_ISDIR(entry->inode->mode))
+	if (*out && S_ISDIR((*out)->mode))
 		return error_set(err, ERROR_FORMAT, "a hard link to directory '%.100s'", path);
-	*out = entry ? entry->inode : NULL;
 	return 0;
 }
 
