@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/detect.h"
 #include "format/estargz.h"
 #include "registry/registry_client.h"
 #include "store/store.h"
@@ -13,6 +14,7 @@
 /* Enough for the footer and, in most layers, the whole table: one request. */
 #define TAIL_SIZE (UINT64_C(256) << 10)
 #define MAX_ENCODED_TOC (UINT64_C(64) << 20)
+#define UNVERIFIED_FORMAT "estargz-unverified"
 
 /* The end of a blob, and where it starts. */
 struct tail {
@@ -126,22 +128,12 @@ static int find_toc(const struct image_context *context, const struct image_opti
 	tail.off = descriptor->size > TAIL_SIZE ? descriptor->size - TAIL_SIZE : 0;
 	if (read_range(context, options, descriptor, tail.off, descriptor->size - tail.off,
 		    &tail.bytes, err) < 0 ||
-		estargz_footer_parse(
-			tail.bytes.data, tail.bytes.size, descriptor->size, &footer, err) < 0)
+		detect_estargz_footer(descriptor, tail.bytes.data, tail.bytes.size, &footer, err) <
+			0)
 		return -1;
-
-	switch (footer.kind) {
-	case ESTARGZ_EXTERNAL:
+	if (footer.kind == ESTARGZ_EXTERNAL) {
 		*payload_end = descriptor->size - footer.size;
 		return external_toc(context, options, descriptor, out, err);
-	case ESTARGZ_FOOTER:
-	case ESTARGZ_LEGACY:
-		break;
-	default:
-		return error_set(err, ERROR_UNSUPPORTED,
-			"media type %s without an eStargz footer: convert the image with "
-			"`ctr-remote image convert --estargz --oci`",
-			descriptor->media_type);
 	}
 	if (tail_extend(context, options, descriptor, &tail, footer.toc_off, err) < 0)
 		return -1;
@@ -184,40 +176,29 @@ static int unverified_index(const struct image_context *context,
 
 	if (find_toc(context, options, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
 		digest_compute(DIGEST_SHA256, encoded.data, encoded.size, &digest, err) < 0 ||
-		layer_index_key(&descriptor->digest, "estargz-unverified", &digest, key, err) < 0 ||
+		layer_index_key(&descriptor->digest, UNVERIFIED_FORMAT, &digest, key, err) < 0 ||
 		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
 		return -1;
 	return layer_index_open(store_layers_fd(context->store), key, out, err);
 }
 
-int image_layer_index(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, struct layer_index **out, bool *unverified,
-	struct error *err)
+/* @allow_unverified: units without a digest are accepted, in an index with a key of its own, so
+ * that nobody finds it who did not ask for that. */
+static int trusted_index(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, const struct detected_layer *detected,
+	bool allow_unverified, struct layer_index **out, struct error *err)
 {
 	CLEANUP(buffer_free) struct buffer encoded = {0};
-	const char *annotation = descriptor_annotation(descriptor, ESTARGZ_TOC_DIGEST_ANNOTATION);
-	struct digest toc_digest;
 	struct estargz_toc_options toc_options = {
-		.toc_digest = &toc_digest,
-		.allow_unverified = options->allow_unverified,
+		.toc_digest = &detected->toc_digest,
+		.allow_unverified = allow_unverified,
 		.blob_size = descriptor->size,
 	};
 	uint8_t key[INDEX_KEY_SIZE];
 
-	if (!annotation && options->allow_unverified) {
-		*unverified = true;
-		return unverified_index(context, options, descriptor, out, err);
-	}
-	if (!annotation)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"media type %s without the annotation %s: no table of contents to trust. "
-			"Convert the image with `ctr-remote image convert --estargz --oci`, or "
-			"accept "
-			"it as it is with --allow-unverified",
-			descriptor->media_type, ESTARGZ_TOC_DIGEST_ANNOTATION);
-	if (digest_parse(annotation, &toc_digest, err) < 0)
-		return error_prefix(err, "annotation %s", ESTARGZ_TOC_DIGEST_ANNOTATION);
-	if (layer_index_key(&descriptor->digest, "estargz", &toc_digest, key, err) < 0)
+	if (layer_index_key(&descriptor->digest,
+		    allow_unverified ? UNVERIFIED_FORMAT : detected->name, &detected->toc_digest,
+		    key, err) < 0)
 		return -1;
 	if (layer_index_open(store_layers_fd(context->store), key, out, err) == 0)
 		return 0;
@@ -228,4 +209,24 @@ int image_layer_index(const struct image_context *context, const struct image_op
 		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
 		return -1;
 	return layer_index_open(store_layers_fd(context->store), key, out, err);
+}
+
+int image_layer_index(const struct image_context *context, const struct image_options *options,
+	const struct descriptor *descriptor, struct layer_index **out, bool *unverified,
+	struct error *err)
+{
+	struct detected_layer detected;
+
+	if (detect_layer(descriptor, options->allow_unverified, &detected, err) < 0)
+		return -1;
+	if (!detected.has_toc_digest) {
+		*unverified = true;
+		return unverified_index(context, options, descriptor, out, err);
+	}
+	if (trusted_index(context, options, descriptor, &detected, false, out, err) == 0)
+		return 0;
+	if (err->kind != ERROR_UNSUPPORTED || !options->allow_unverified)
+		return -1;
+	*unverified = true;
+	return trusted_index(context, options, descriptor, &detected, true, out, err);
 }
