@@ -138,6 +138,7 @@ struct fetcher {
 	struct loop_task plan_task;
 	bool plan_posted;
 	struct loop_timer *timer;      /* deadlines, delayed flights, background */
+	struct loop_timer *trim_timer; /* memory of the pool, given back after a pause */
 	struct fetch_wait *waits_head; /* by deadline: every wait has the same patience */
 	struct fetch_wait *waits_tail;
 	double background_tokens; /* encoded bytes that may be asked for now */

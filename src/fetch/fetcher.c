@@ -6,10 +6,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "chunk/decoded.h"
 
 static void on_timer(void *arg)
 {
 	fetcher_on_timer(arg);
+}
+
+static void on_trim_timer(void *arg)
+{
+	(void)arg;
+	decoded_pool_trim(0);
 }
 
 static void on_init(struct loop_task *task)
@@ -17,8 +24,11 @@ static void on_init(struct loop_task *task)
 	struct fetcher *fetcher = container_of(task, struct fetcher, init_task);
 
 	fetcher->init_err = (struct error){0};
-	(void)(loop_timer_new(fetcher->options.loop, on_timer, fetcher, &fetcher->timer,
-		       &fetcher->init_err) < 0);
+	if (loop_timer_new(fetcher->options.loop, on_trim_timer, fetcher, &fetcher->trim_timer,
+		    &fetcher->init_err) == 0 &&
+		loop_timer_new(fetcher->options.loop, on_timer, fetcher, &fetcher->timer,
+			&fetcher->init_err) < 0)
+		loop_timer_free(fetcher->trim_timer);
 	pthread_mutex_lock(&fetcher->init_lock);
 	fetcher->init_finished = true;
 	pthread_cond_broadcast(&fetcher->init_done);
@@ -36,6 +46,7 @@ static void on_exit_task(struct loop_task *task)
 		return;
 	}
 	loop_timer_free(fetcher->timer);
+	loop_timer_free(fetcher->trim_timer);
 	pthread_mutex_lock(&fetcher->init_lock);
 	fetcher->init_finished = true;
 	pthread_cond_broadcast(&fetcher->init_done);

@@ -2,7 +2,11 @@
 /* What workers do with a flight: look for its units in other layers, decode, verify and store. */
 #include "fetch_internal.h"
 
+#include "base/clock.h"
 #include "chunk/codec.h"
+
+/* So long after the last chunk the memory that chunks used is given back. */
+#define POOL_IDLE_NS (2 * NS_PER_SECOND)
 
 static struct flight *flight_of_work(struct work *work)
 {
@@ -128,6 +132,7 @@ static void on_decoded(struct loop_task *task)
 	layer->fetcher->memory -= flight->memory;
 	flight->memory = 0;
 	decoded_unref(TAKE_PTR(flight->encoded));
+	loop_timer_set(layer->fetcher->trim_timer, POOL_IDLE_NS);
 
 	switch (flight->work_err.kind) {
 	case ERROR_NONE:
@@ -150,10 +155,9 @@ static void decode_work(struct work *work)
 	CLEANUP(decoded_unrefp) struct decoded *decoded = NULL;
 	struct error *err = &flight->work_err;
 
-	if (decoded_new(flight->decoded_size, &decoded, err) == 0 &&
-		codec_decode(flight->codec, decoded_data(flight->encoded) + flight->encoded_off,
-			flight->blob_size, flight->decoded_off, decoded_data(decoded),
-			flight->decoded_size, err) == 0)
+	if (codec_decode_new(flight->codec, decoded_data(flight->encoded) + flight->encoded_off,
+		    flight->blob_size, flight->decoded_off, flight->decoded_size, &decoded,
+		    err) == 0)
 		(void)(flight_store_units(flight, decoded, -1, err) < 0);
 	back_to_loop(flight, on_decoded);
 }
