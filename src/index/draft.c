@@ -36,6 +36,7 @@ void draft_free(struct draft *draft)
 	if (!draft)
 		return;
 	free(draft->directories);
+	free(draft->implicit);
 	hash_table_free(&draft->names);
 	hash_table_free(&draft->xattr_sets);
 	arena_free(&draft->arena);

@@ -12,6 +12,12 @@ struct draft {
 	uint64_t seed;
 	struct draft_inode *root;
 	uint64_t n_directories_made;
+
+	/* Directories that draft_walk() made, by their names. Owned. */
+	struct draft_entry **implicit;
+	size_t n_implicit;
+	size_t implicit_capacity;
+
 	uint64_t n_inodes; /* draft_finish()'s */
 
 	/* draft_finish()'s: every directory of the tree, each before what is below it and all of

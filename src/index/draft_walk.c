@@ -50,11 +50,13 @@ static int make_directory(struct draft *draft, struct draft_inode *parent, const
 {
 	struct draft_inode *inode = draft_new_inode(draft, S_IFDIR | 0755);
 
-	if (!inode)
+	if (!inode || array_reserve(&draft->implicit, &draft->implicit_capacity,
+			      draft->n_implicit + 1, sizeof(*draft->implicit)) < 0)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a file tree");
 	inode->flags = EROFS_IMPLICIT;
 	if (draft_link(draft, parent, name, name_size, inode, err) < 0)
 		return -1;
+	draft->implicit[draft->n_implicit++] = draft_find(draft, parent, name, name_size);
 	*out = inode;
 	return 0;
 }

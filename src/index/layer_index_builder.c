@@ -11,8 +11,6 @@
 #include "erofs_writer_internal.h"
 #include "index/erofs_writer.h"
 
-static const char whiteout_prefix[] = ".wh.";
-
 static void layer_builder_cleanup(struct layer_builder *builder)
 {
 	draft_free(builder->draft);
@@ -138,7 +136,7 @@ static int add_new(struct layer_builder *builder, struct draft_inode *parent, co
 }
 
 /* A directory keeps what is below it when it is described again; anything else is replaced. */
-static int add_name(struct layer_builder *builder, struct draft_inode *parent, const char *base,
+static int set_name(struct layer_builder *builder, struct draft_inode *parent, const char *base,
 	size_t base_size, const struct toc_entry *entry, struct error *err)
 {
 	struct draft_entry *there = draft_find(builder->draft, parent, base, base_size);
@@ -147,18 +145,20 @@ static int add_name(struct layer_builder *builder, struct draft_inode *parent, c
 		return set_attributes(builder, entry, there->inode, err);
 	if (there)
 		builder->parent = NULL;
-	if (entry->type == TOC_HARDLINK) {
-		if (layer_add_hardlink(builder, parent, base, base_size, entry, err) < 0)
-			return -1;
-	} else if (add_new(builder, parent, base, base_size, entry, err) < 0) {
-		return -1;
-	}
+	if (entry->type == TOC_HARDLINK)
+		return layer_add_hardlink(builder, parent, base, base_size, entry, err);
+	return add_new(builder, parent, base, base_size, entry, err);
+}
 
-	if (base_size < sizeof(whiteout_prefix) - 1 ||
-		memcmp(base, whiteout_prefix, sizeof(whiteout_prefix) - 1) != 0)
+static int add_name(struct layer_builder *builder, struct draft_inode *parent, const char *base,
+	size_t base_size, const struct toc_entry *entry, struct error *err)
+{
+	if (set_name(builder, parent, base, base_size, entry, err) < 0)
+		return -1;
+	if (!is_whiteout_name(base, base_size))
 		return 0;
-	there = draft_find(builder->draft, parent, base, base_size);
-	return late_names_add(&builder->whiteouts, there, entry->name, err);
+	return late_names_add(&builder->whiteouts,
+		draft_find(builder->draft, parent, base, base_size), entry->name, err);
 }
 
 static int find_parent(struct layer_builder *builder, const char *path, size_t size,

@@ -7,6 +7,12 @@
 /* Whether an xattr is one of overlayfs' own marks. */
 bool is_overlay_xattr(const char *name);
 
+/* Whether a name begins with ".wh.". */
+static inline bool is_whiteout_name(const char *name, size_t size)
+{
+	return size >= 4 && memcmp(name, ".wh.", 4) == 0;
+}
+
 /* A name that is waiting for the rest of the layer: of a hard link whose target was not there yet,
  * or a whiteout. */
 struct late_name {

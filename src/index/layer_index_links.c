@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be decided about a layer only when all of it is known: hard links to what comes later,
  * and whiteouts. */
+#include "draft_internal.h"
 #include "layer_index_internal.h"
 
 #include <sys/stat.h>
@@ -135,6 +136,19 @@ static int apply_whiteout(struct draft *draft, const struct draft_entry *entry, 
 		draft, entry->parent, entry->name + PREFIX, entry->name_size - PREFIX, err);
 }
 
+/* Nobody described them, so that they are not whiteouts; names of AUFS' own files, and whiteouts
+ * with something below, are what they are made of. */
+static void hide_implicit(struct draft *draft)
+{
+	for (size_t i = 0; i < draft->n_implicit; i++) {
+		struct draft_entry *entry = draft->implicit[i];
+
+		if (is_whiteout_name(entry->name, entry->name_size) && entry->inode &&
+			(entry->inode->flags & EROFS_IMPLICIT))
+			entry->inode = NULL;
+	}
+}
+
 int layer_apply_whiteouts(struct layer_builder *builder, struct error *err)
 {
 	for (size_t i = 0; i < builder->whiteouts.n; i++) {
@@ -146,5 +160,6 @@ int layer_apply_whiteouts(struct layer_builder *builder, struct error *err)
 			return error_prefix(err, "entry '%.100s'", whiteout->path);
 		whiteout->entry->inode = NULL;
 	}
+	hide_implicit(builder->draft);
 	return 0;
 }

@@ -82,6 +82,21 @@ def torture_fixture(tmp_path_factory):
     shutil.rmtree(directory)
 
 
+@pytest.fixture(name="layers")
+def layers_fixture(tmp_path):
+    """(directory, keys of the layers, key of the image): three layers and their merged tree."""
+    keys = index_tool("layers", tmp_path).decode().split()
+    return tmp_path, keys[:-1], keys[-1]
+
+
+def mount_overlay(lowers, target):
+    """Lowest first."""
+    options = b"lowerdir=" + b":".join(reversed(lowers))
+    if libc.mount(b"overlay", os.fsencode(target), b"overlay", MS_RDONLY, options) != 0:
+        number = ctypes.get_errno()
+        pytest.skip(f"overlayfs does not take these layers: {os.strerror(number)}")
+
+
 def names_below(root):
     """Every path below root, relative, in bytes."""
     found = []
@@ -176,3 +191,44 @@ def test_fsck_accepts_the_torture_tree(torture):
          f"--device={torture}/1.data", torture / "torture.erofs"],
         capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_kernel_reads_every_layer_and_the_image_as_we_do(layers, mount):
+    directory, keys, image = layers
+    devices = [directory / f"{number}.data" for number in range(len(keys))]
+    for key, device in zip(keys, devices):
+        index = directory / f"{key}.erofs"
+        check_tree(mount(index, [device]), dump(index), [device])
+    index = directory / f"{image}.erofs"
+    check_tree(mount(index, devices), dump(index), devices)
+
+
+def visible(root, name):
+    """What a merged tree shows of a file, whoever merged it."""
+    path = os.path.join(root, name)
+    status = os.lstat(path)
+    shown = [status.st_mode, status.st_uid, status.st_gid, status.st_rdev, status.st_mtime_ns]
+    if stat.S_ISREG(status.st_mode):
+        with open(path, "rb") as file:
+            shown.append(file.read())
+    if stat.S_ISLNK(status.st_mode):
+        shown.append(os.readlink(path))
+    xattrs = xattrs_of(path)
+    return shown + [{key: xattrs[key] for key in xattrs if ".overlay." not in key}]
+
+
+def test_overlayfs_makes_of_the_layers_what_we_do(layers, mount, tmp_path):
+    directory, keys, image = layers
+    devices = [directory / f"{number}.data" for number in range(len(keys))]
+    lowers = [mount(directory / f"{key}.erofs", [device]) for key, device in zip(keys, devices)]
+    merged = mount(directory / f"{image}.erofs", devices)
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    mount_overlay(lowers, overlay)
+    try:
+        names = sorted(names_below(merged))
+        assert sorted(names_below(os.fsencode(overlay))) == names
+        for name in names:
+            assert visible(os.fsencode(overlay), name) == visible(merged, name), name
+    finally:
+        libc.umount2(os.fsencode(overlay), MNT_DETACH)

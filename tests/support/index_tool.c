@@ -2,6 +2,8 @@
 /* Makes indexes and prints them, for tests that compare them with what the kernel reads.
  *
  * index_tool torture DIR    write torture.erofs, 0.data and 1.data
+ * index_tool layers DIR     write the layers and the merged image of a small container image, and
+ *                           data files of their devices; print the keys, the image's last
  * index_tool samples DIR    write small indexes and unit tables: seeds for fuzzing
  * index_tool dump FILE      print one JSON object per name: what our reader says */
 #include <errno.h>
@@ -15,8 +17,8 @@
 
 #include "base/bytes.h"
 #include "base/fdio.h"
-#include "index/erofs_reader.h"
-#include "index/unit_table.h"
+#include "index/image_index.h"
+#include "support/layer_text.h"
 #include "support/torture_draft.h"
 
 static int report(const struct error *err)
@@ -120,6 +122,58 @@ static int write_samples(int dir_fd, struct error *err)
 	if (write_small_table(dir_fd, "empty.units", 0, err) < 0)
 		return -1;
 	return write_small_table(dir_fd, "sixteen.units", 16, err);
+}
+
+/* Directories are described in every layer and hard links stay within one: what overlayfs, too,
+ * can make of the layers. The third has no bytes at all. */
+static const char *const small_image[] = {
+	"d . mode=755\nd usr\nd usr/bin\nf usr/bin/tool 70000 mode=4755\nh usr/bin/alias "
+	"usr/bin/tool\n"
+	"d etc\nf etc/gone 10\nf etc/changed 4096\nd etc/conf.d\nf etc/conf.d/old 1\n"
+	"d var\nd var/cache mode=700\nf var/cache/old 5\nd both\nf both/below 3\nl lib usr/lib\n"
+	"f file-then-directory 9\nd directory-then-file\nf directory-then-file/x 1\n"
+	"f capable 20 xattr=security.selinux:label xattr=user.x:y",
+	"d . mode=755\nd etc mode=750 gid=7\nf etc/.wh.gone 0\nf etc/changed 8193\n"
+	"f .wh.both 0\nd both\nf both/above 4\nd var\nd var/cache uid=33\n"
+	"f var/cache/.wh..wh..opq 0\nf var/cache/new 6\nd file-then-directory\n"
+	"f file-then-directory/y 2\nf directory-then-file 11\nf twin 12\nh usr-twin twin",
+	"d . mode=755\nd usr\nd usr/empty mode=1777\nf usr/nothing 0\nf .wh.lib 0\np pipe\n"
+	"c tty 5:1 mode=620",
+};
+
+enum { N_SMALL_LAYERS = sizeof(small_image) / sizeof(small_image[0]) };
+
+static void print_key(const uint8_t key[INDEX_KEY_SIZE])
+{
+	char hex[INDEX_KEY_HEX];
+
+	hex_encode(key, INDEX_KEY_SIZE, hex);
+	printf("%s\n", hex);
+}
+
+static int write_layers(int dir_fd, struct error *err)
+{
+	const struct layer_index *layers[N_SMALL_LAYERS];
+	uint8_t key[INDEX_KEY_SIZE];
+	int ret = 0;
+
+	for (unsigned i = 0; i < N_SMALL_LAYERS; i++) {
+		struct layer_index *layer = layer_of_text(dir_fd, (uint8_t)(i + 1), small_image[i]);
+
+		layers[i] = layer;
+		print_key(layer->key);
+		if (write_device(dir_fd, i, unit_table_header(layer->units)->data_size, err) < 0)
+			ret = -1;
+	}
+	if (ret == 0)
+		ret = image_index_key(layers, N_SMALL_LAYERS, key, err);
+	if (ret == 0)
+		ret = image_index_build(dir_fd, layers, N_SMALL_LAYERS, key, err);
+	if (ret == 0)
+		print_key(key);
+	for (unsigned i = 0; i < N_SMALL_LAYERS; i++)
+		layer_index_close((struct layer_index *)layers[i]);
+	return ret;
 }
 
 /* Paths of directories still to be printed, and how far printing went. */
@@ -234,23 +288,29 @@ static int dump_index(const char *name, struct error *err)
 	return ret == 0 && err->kind != ERROR_NONE ? -1 : ret;
 }
 
+/* What the first argument can be, for a directory as the second. */
+static const struct {
+	const char *name;
+	int (*run)(int dir_fd, struct error *err);
+} verbs[] = {{"torture", write_torture}, {"layers", write_layers}, {"samples", write_samples}};
+
 int main(int argc, char **argv)
 {
 	CLEANUP(cleanup_fd) int dir_fd = -1;
 	struct error err = {0};
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: index_tool torture|samples DIR, or index_tool dump FILE\n");
-		return 2;
-	}
-	if (strcmp(argv[1], "dump") == 0)
+	if (argc == 3 && strcmp(argv[1], "dump") == 0)
 		return dump_index(argv[2], &err) < 0 ? report(&err) : 0;
-	dir_fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0) {
-		perror(argv[2]);
-		return 1;
+	for (size_t i = 0; argc == 3 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		dir_fd = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir_fd < 0) {
+			perror(argv[2]);
+			return 1;
+		}
+		return verbs[i].run(dir_fd, &err) < 0 ? report(&err) : 0;
 	}
-	if (strcmp(argv[1], "torture") == 0)
-		return write_torture(dir_fd, &err) < 0 ? report(&err) : 0;
-	return write_samples(dir_fd, &err) < 0 ? report(&err) : 0;
+	fprintf(stderr, "usage: index_tool torture|layers|samples DIR, or index_tool dump FILE\n");
+	return 2;
 }

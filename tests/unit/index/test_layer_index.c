@@ -173,6 +173,9 @@ static void whiteouts_become_what_overlayfs_reads(void **state)
 			"d? .\nf b 5\n"},
 		{"f .wh. 0\nf .wh.. 0\nf .wh... 0", "d? .\n"},
 		{"d .wh.a\nf .wh.a/x 1", "d? .\nw a\n"},
+		{"f .wh..wh.plnk/1.2 5\nh b .wh..wh.plnk/1.2", "d? .\nf b 5\n"},
+		{"f .wh.a/x 1", "d? .\n"},
+		{"f .wh.a/x 1\nd .wh.a", "d? .\nw a\n"},
 		{"f .wh.a 0\nf .wh.a 0", "d? .\nw a\n"},
 	};
 
