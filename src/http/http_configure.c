@@ -12,8 +12,9 @@
 #include "http_client_internal.h"
 
 #define DEFAULT_TIMEOUT_NS (30 * NS_PER_SECOND)
-/* Bytes that curl reads at once. */
-#define RECEIVE_SIZE (512 * 1024L)
+/* Bytes that curl reads at once, allocated for each active request. 512 KiB takes no less time per
+ * byte, and with 32 requests over HTTP/2 12 MiB more. */
+#define RECEIVE_SIZE (128 * 1024L)
 /* Detects a peer that vanished without a word, while a request waits for a slow answer. */
 #define KEEPALIVE_IDLE_S 30L
 #define KEEPALIVE_INTERVAL_S 10L

@@ -4,7 +4,7 @@
 
 #include "support/test.h"
 
-#include <string.h>
+#include <stdio.h>
 
 void fixture_open(struct fixture *fixture, const struct http_client_options *options)
 {
@@ -81,9 +81,13 @@ void probe_free(struct probe *probe)
 static enum http_flow on_response(void *arg, const struct http_response *response)
 {
 	struct probe *probe = arg;
+	const char *connection = http_headers_get(&response->headers, "X-Connection");
 
 	(void)pthread_mutex_lock(&probe->lock);
 	probe->status = response->status;
+	probe->version = response->version;
+	(void)snprintf(probe->x_connection, sizeof(probe->x_connection), "%s",
+		connection ? connection : "");
 	probe->n_responses++;
 	(void)pthread_cond_broadcast(&probe->changed);
 	(void)pthread_mutex_unlock(&probe->lock);

@@ -37,6 +37,8 @@ struct probe {
 	pthread_cond_t changed;
 	/* guarded by lock */
 	int status;
+	int version;
+	char x_connection[32]; /* header of that name, "" when absent */
 	int n_responses;
 	int n_data; /* calls of on_data */
 	int n_done;
