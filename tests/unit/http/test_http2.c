@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,15 +75,25 @@ static void write_files(struct nginx *nginx)
 	tls_fixture_write_pair(nginx->tls, "server.pem", &nginx->tls->identity, path);
 }
 
+/* The socket's file is there before it can be connected to. */
+static bool is_served(const char *path)
+{
+	CLEANUP(cleanup_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	assert_in_range(strlen(path), 1, sizeof(address.sun_path) - 1);
+	memcpy(address.sun_path, path, strlen(path));
+	return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
 static void start_nginx(struct nginx *nginx, const char *program)
 {
 	char config[192];
 	char *const argv[] = {(char *)"nginx", (char *)"-c", config, NULL};
-	struct stat status;
 
 	(void)snprintf(config, sizeof(config), "%s/nginx.conf", nginx->tls->scratch.directory);
 	assert_int_equal(posix_spawn(&nginx->pid, program, NULL, NULL, argv, environ), 0);
-	for (int i = 0; i < 5000 && stat(nginx->socket, &status) < 0; i++)
+	for (int i = 0; i < 5000 && !is_served(nginx->socket); i++)
 		(void)usleep(1000);
 }
 
