@@ -14,6 +14,7 @@
 #include "oci/reference.h"
 
 struct http_client;
+struct tls_settings;
 
 /* All registries of one process: hosts.toml, credentials, tokens and cached redirect targets. */
 struct registry_client;
@@ -23,9 +24,12 @@ struct registry_client_options {
 	struct http_client *http; /* borrowed; its loop is the net loop */
 	struct loop *loop;        /* the net loop; borrowed */
 	struct workers *workers;  /* borrowed: hosts.toml, PEM files, credential helpers */
-	const char *hosts_dirs;   /* colon-separated roots of hosts.toml directories; "" for none */
-	bool plain_http;      /* http instead of https for hosts that hosts.toml does not name */
-	const char *username; /* explicit credentials for every registry, or NULL */
+	/* The http client's, whose copy of the system's authorities is shared; or NULL. Borrowed.
+	 */
+	const struct tls_settings *tls;
+	const char *hosts_dirs; /* colon-separated roots of hosts.toml directories; "" for none */
+	bool plain_http;        /* http instead of https for hosts that hosts.toml does not name */
+	const char *username;   /* explicit credentials for every registry, or NULL */
 	const char *password;
 	uint64_t deadline_ns; /* a control-plane call takes no longer; 0: 60 s */
 };
@@ -88,6 +92,10 @@ struct registry_host_stats {
 	uint64_t received_bytes; /* of bodies */
 	int64_t last_error_s;    /* wall clock; 0: none */
 	char last_error[480];
+	uint64_t round_trip_ns; /* recent, from request to the first byte of the answer; 0: unknown
+				 */
+	uint64_t bytes_per_s;   /* recent, of bodies that were long enough to tell; 0: unknown */
+	bool ignores_range; /* answers a request for a part with the whole: ask for more at once */
 };
 
 /* Any thread: calls each() with a copy of every host that was asked so far until it returns

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asks the hosts of a namespace in order until one has the answer. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "oci/manifest.h"
+
+#include "call_internal.h"
+
+/* A host that says nothing for so long is given up, so that the next one has its turn. */
+#define STALL_TIMEOUT_NS (15 * NS_PER_SECOND)
+
+static const char accept_manifests[] =
+	MEDIA_TYPE_OCI_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_LIST
+			     ", " MEDIA_TYPE_DOCKER_MANIFEST ", */*";
+
+/* Releases what belongs to the loop and wakes the caller, whose the call is from then on. */
+static void finish(struct registry_call *call, const struct error *err)
+{
+	struct error before = {0};
+
+	if (!err && call->failures.n_items > 0) {
+		failure_list_compose(&call->failures, &before);
+		log_info("%s", before.message);
+	}
+	exchange_cancel(TAKE_PTR(call->exchange));
+	host_wait_cancel(&call->host_wait);
+	loop_timer_free(call->deadline_timer);
+	loop_timer_free(call->retry_timer);
+	host_set_unref(call->set);
+	failure_list_clear(&call->failures);
+
+	pthread_mutex_lock(&call->lock);
+	call->finished = true;
+	if (err)
+		call->err = *err;
+	pthread_cond_signal(&call->changed);
+	pthread_mutex_unlock(&call->lock);
+}
+
+static void finish_failed(struct registry_call *call)
+{
+	struct error err = {0};
+
+	failure_list_compose(&call->failures, &err);
+	finish(call, &err);
+}
+
+static void finish_late(struct registry_call *call)
+{
+	struct error err = {0};
+	struct error causes = {0};
+
+	failure_list_compose(&call->failures, &causes);
+	(void)error_set(&err, ERROR_TIMEOUT, "no answer within %g s%s%s",
+		(double)call->client->deadline_ns / 1e9, call->failures.n_items > 0 ? "; " : "",
+		call->failures.n_items > 0 ? causes.message : "");
+	finish(call, &err);
+}
+
+static bool is_eligible(const struct registry_call *call, size_t i)
+{
+	unsigned needed = HOST_PULL;
+
+	/* As containerd: content is asked of every host, whatever it is said to be good for. */
+	if (call->kind == CALL_BLOB)
+		return true;
+	if (!call->digest)
+		needed |= HOST_RESOLVE;
+	return (call->set->entries[i].config->capabilities & needed) == needed;
+}
+
+/* The first eligible host from @i on; n_entries when there is none. */
+static size_t eligible_from(const struct registry_call *call, size_t i)
+{
+	while (i < call->set->n_entries && !is_eligible(call, i))
+		i++;
+	return i;
+}
+
+static bool is_last_host(const struct registry_call *call)
+{
+	return eligible_from(call, call->i_host + 1) == call->set->n_entries;
+}
+
+static void record_failure(
+	struct registry_call *call, const struct error *err, bool answered, const char *next)
+{
+	const char *origin = call->set->entries[call->i_host].config->origin;
+
+	log_debug("%s; %s", err->message, next);
+	failure_list_add(&call->failures, origin, err, answered);
+}
+
+static void build_path(const struct registry_call *call, char *out, size_t size)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	(void)snprintf(out, size, "%s/%s", call->is_blob_path ? "blobs" : "manifests",
+		call->digest ? digest_format(call->digest, digest) : call->reference->tag);
+}
+
+static void next_host(struct registry_call *call, size_t i);
+
+/* Asks the host whose turn it is. */
+static void ask(struct registry_call *call)
+{
+	char path[8 + 2 + DIGEST_TEXT_SIZE + sizeof(call->reference->tag)];
+	struct exchange_options options = {
+		.entry = &call->set->entries[call->i_host],
+		.method = call->is_head ? HTTP_HEAD : HTTP_GET,
+		.repository = call->reference->repository,
+		.path = path,
+		.accept = call->kind == CALL_BLOB ? NULL : accept_manifests,
+		.max_body = call->max_size ? call->max_size : 1,
+		.stall_timeout_ns = STALL_TIMEOUT_NS,
+		.deadline_ns = call->deadline_ns,
+		.priority = PRIORITY_READER,
+	};
+	struct error err = {0};
+
+	build_path(call, path, sizeof(path));
+	call->body.size = 0;
+	call->has_digest = false;
+	call->media_type[0] = 0;
+	if (exchange_start(&options, &call_callbacks, call, &call->exchange, &err) == 0)
+		return;
+	record_failure(call, &err, false, "it cannot be asked");
+	next_host(call, call->i_host + 1);
+}
+
+static void begin_stage(struct registry_call *call, bool is_blob_path)
+{
+	call->is_blob_path = is_blob_path;
+	next_host(call, 0);
+}
+
+/* Registries that keep manifests among the blobs only are asked there, unless a host had another
+ * reason than not having it. */
+static bool blobs_may_have_it(const struct registry_call *call)
+{
+	return call->kind != CALL_BLOB && call->digest && !call->is_blob_path &&
+	       call->saw_not_found && !call->saw_other_status;
+}
+
+static void next_host(struct registry_call *call, size_t i)
+{
+	call->i_host = eligible_from(call, i);
+	call->retry = (struct retry){0};
+	call->is_head = call->kind == CALL_RESOLVE;
+	if (call->i_host < call->set->n_entries)
+		ask(call);
+	else if (blobs_may_have_it(call))
+		begin_stage(call, true);
+	else
+		finish_failed(call);
+}
+
+static void check_finish(struct loop_task *task)
+{
+	struct registry_call *call =
+		(struct registry_call *)((char *)task - offsetof(struct registry_call, task));
+
+	call->checking = false;
+	if (call->check_err.kind == ERROR_NONE) {
+		finish(call, NULL);
+		return;
+	}
+	record_failure(call, &call->check_err, true, "trying the next host");
+	if (clock_now_ns() >= call->deadline_ns)
+		finish_late(call);
+	else
+		next_host(call, call->i_host + 1);
+}
+
+/* Worker: the digest of the body decides. */
+static void check_run(struct work *work)
+{
+	struct registry_call *call =
+		(struct registry_call *)((char *)work - offsetof(struct registry_call, work));
+	const struct digest *expected = call->digest;
+	struct error *err = &call->check_err;
+	int result;
+
+	*err = (struct error){0};
+	if (!expected && call->has_digest)
+		expected = &call->found;
+	if (expected)
+		result = digest_check(expected, call->body.data, call->body.size, err);
+	else
+		result = digest_compute(
+			DIGEST_SHA256, call->body.data, call->body.size, &call->found, err);
+	if (result == 0 && expected)
+		call->found = *expected;
+	call->task.run = check_finish;
+	loop_post(call->client->loop, &call->task);
+}
+
+static void start_check(struct registry_call *call)
+{
+	call->checking = true;
+	call->work.priority = PRIORITY_READER;
+	call->work.run = check_run;
+	workers_submit(call->client->workers, &call->work);
+}
+
+static void retry_fired(void *arg)
+{
+	ask(arg);
+}
+
+/* HEAD is an optional favour: GET says the same. */
+static bool head_is_refused(const struct registry_call *call, int status)
+{
+	return call->is_head && (status == 403 || status == 405 || status == 501);
+}
+
+static void handle_failure(struct registry_call *call, const struct exchange_result *result)
+{
+	struct error err = result->err;
+	uint64_t delay_ns;
+
+	if (head_is_refused(call, result->status)) {
+		call->is_head = false;
+		ask(call);
+		return;
+	}
+	if (result->status == 404)
+		call->saw_not_found = true;
+	else if (result->status >= 400)
+		call->saw_other_status = true;
+	if (retry_is_due(&call->retry, result, is_last_host(call), &delay_ns)) {
+		record_failure(call, &result->err, result->status != 0, "trying again");
+		delay_ns = registry_jitter(call->client, delay_ns);
+		loop_timer_set(call->retry_timer, result->retry_after_ns + delay_ns);
+		return;
+	}
+	/* Often enough to be sure. */
+	if (result->failure == HTTP_FAILURE_CLIENT_CERT_REQUIRED)
+		err.kind = ERROR_UNAUTHORIZED;
+	record_failure(call, &err, result->status != 0, "trying the next host");
+	next_host(call, call->i_host + 1);
+}
+
+/* HEAD said enough. */
+static void take_headers(struct registry_call *call)
+{
+	char expected[DIGEST_TEXT_SIZE];
+	char found[DIGEST_TEXT_SIZE];
+	struct error err = {0};
+
+	if (call->digest && call->has_digest && !digest_equal(call->digest, &call->found)) {
+		(void)error_set(&err, ERROR_DIGEST_MISMATCH, "asked for %s it offers %s",
+			digest_format(call->digest, expected), digest_format(&call->found, found));
+		record_failure(call, &err, true, "trying the next host");
+		next_host(call, call->i_host + 1);
+		return;
+	}
+	if (call->digest)
+		call->found = *call->digest;
+	finish(call, NULL);
+}
+
+void call_answered(struct registry_call *call, const struct exchange_result *result)
+{
+	call->exchange = NULL;
+	host_entry_count(&call->set->entries[call->i_host], result);
+	if (result->err.kind != ERROR_NONE) {
+		handle_failure(call, result);
+	} else if (!call->is_head) {
+		start_check(call);
+	} else if (call->digest || call->has_digest) {
+		take_headers(call);
+	} else {
+		/* The headers do not say which digest it is: the body will. */
+		call->is_head = false;
+		ask(call);
+	}
+}
+
+static void deadline_fired(void *arg)
+{
+	struct registry_call *call = arg;
+
+	/* What a worker looks at has come in time. */
+	if (!call->checking)
+		finish_late(call);
+}
+
+static void on_hosts(struct host_wait *wait, struct host_set *set, const struct error *err)
+{
+	struct registry_call *call =
+		(struct registry_call *)((char *)wait - offsetof(struct registry_call, host_wait));
+	struct error none = {0};
+	bool can_pull = false;
+
+	if (err) {
+		finish(call, err);
+		return;
+	}
+	call->set = host_set_ref(set);
+	for (size_t i = 0; i < set->n_entries; i++)
+		can_pull |= (set->entries[i].config->capabilities & HOST_PULL) != 0;
+	if (!can_pull || eligible_from(call, 0) == set->n_entries) {
+		(void)error_set(&none, ERROR_INVALID,
+			"%s/hosts.toml gives no host of %s the capability to %s",
+			set->hosts->directory, set->hosts->name,
+			can_pull ? "resolve tags" : "pull");
+		finish(call, &none);
+		return;
+	}
+	begin_stage(call, call->kind == CALL_BLOB);
+}
+
+static void start(struct loop_task *task)
+{
+	struct registry_call *call =
+		(struct registry_call *)((char *)task - offsetof(struct registry_call, task));
+	struct error err = {0};
+
+	if (loop_timer_new(call->client->loop, deadline_fired, call, &call->deadline_timer, &err) <
+			0 ||
+		loop_timer_new(call->client->loop, retry_fired, call, &call->retry_timer, &err) <
+			0) {
+		finish(call, &err);
+		return;
+	}
+	call->deadline_ns = clock_now_ns() + call->client->deadline_ns;
+	loop_timer_set(call->deadline_timer, call->client->deadline_ns);
+	call->host_wait.done = on_hosts;
+	host_table_get(call->client, call->reference->registry, true, &call->host_wait);
+}
+
+int registry_call_perform(struct registry_call *call, struct error *err)
+{
+	assert(!loop_is_current(call->client->loop));
+	pthread_mutex_init(&call->lock, NULL);
+	pthread_cond_init(&call->changed, NULL);
+	call->task.run = start;
+	loop_post(call->client->loop, &call->task);
+
+	pthread_mutex_lock(&call->lock);
+	while (!call->finished)
+		pthread_cond_wait(&call->changed, &call->lock);
+	pthread_mutex_unlock(&call->lock);
+	pthread_cond_destroy(&call->changed);
+	pthread_mutex_destroy(&call->lock);
+	if (call->err.kind == ERROR_NONE)
+		return 0;
+	if (err)
+		*err = call->err;
+	return -1;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "exchange_internal.h"
+#include "failure_internal.h"
+#include "retry_internal.h"
+
+enum call_kind {
+	CALL_RESOLVE,  /* HEAD of a manifest; GET where that says too little */
+	CALL_MANIFEST, /* its bytes */
+	CALL_BLOB,     /* its bytes */
+};
+
+/* A question of a thread that waits for the answer: the hosts of a namespace are asked one after
+ * the other. Lives on that thread's stack. */
+struct registry_call {
+	/* Set by the caller. */
+	struct registry_client *client;
+	enum call_kind kind;
+	const struct reference *reference;
+	const struct digest *digest; /* wanted; NULL: whatever the tag names */
+	uint64_t max_size;           /* of the body */
+
+	/* The answer. */
+	char media_type[128]; /* without parameters; "" when the host did not say */
+	struct digest found;
+	struct buffer body;
+
+	/* Net loop, but for work. */
+	struct loop_task task;
+	struct work work;
+	struct host_wait host_wait;
+	struct host_set *set; /* a reference */
+	struct loop_timer *deadline_timer;
+	struct loop_timer *retry_timer;
+	uint64_t deadline_ns;
+	size_t i_host;
+	bool is_head;
+	bool is_blob_path; /* ask for blobs/DIGEST */
+	bool saw_not_found;
+	bool saw_other_status; /* something from 400 on, but 404 */
+	bool has_digest;       /* found is what the headers said */
+	bool checking;         /* on a worker */
+	struct retry retry;
+	struct exchange *exchange; /* under way, or NULL */
+	struct failure_list failures;
+	struct error check_err;
+
+	/* Guarded by lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool finished;
+	struct error err;
+};
+
+/* Blocks until the call has ended, and releases all but body. */
+MUST_CHECK int registry_call_perform(struct registry_call *call, struct error *err);
+
+/* call_answer.c */
+extern const struct exchange_callbacks call_callbacks;
+
+/* call.c: what an answer leads to. */
+void call_answered(struct registry_call *call, const struct exchange_result *result);
