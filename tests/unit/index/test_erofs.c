@@ -417,6 +417,42 @@ static void what_erofs_cannot_hold_is_refused_with_a_reason(void **state)
 	assert_non_null(strstr(err.message, "less than 16 TiB"));
 }
 
+/* Their table reaches far beyond the first block, and the root has to have a number of 16 bits. */
+static void thousands_of_devices_are_possible(void **state)
+{
+	const struct fixture *fixture = *state;
+	enum { N = 4096 };
+	CLEANUP(cleanup_free) struct erofs_device *devices = calloc(N + 1, sizeof(*devices));
+	CLEANUP(draft_freep) struct draft *draft = NULL;
+	CLEANUP(erofs_closep) struct erofs_reader *reader = NULL;
+	struct erofs_write_options options = {
+		.key = torture_key, .devices = devices, .n_devices = N};
+	struct erofs_extent extent;
+	struct error err = {0};
+	char tag[65];
+
+	assert_non_null(devices);
+	for (unsigned i = 0; i <= N; i++) {
+		(void)snprintf(devices[i].tag, sizeof(devices[i].tag), "%064x", i);
+		devices[i].size = UINT64_C(4096) * i;
+	}
+	assert_int_equal(draft_new(&draft, NULL), 0);
+	torture_add_file(draft, draft_root(draft), "file", N - 1, 8192, 5000);
+	assert_int_equal(draft_finish(draft, NULL), 0);
+	if (erofs_write(fixture->scratch->fd, "n.erofs", draft, &options, &err) < 0 ||
+		erofs_open(fixture->scratch->fd, "n.erofs", &reader, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(erofs_n_devices(reader), N);
+	assert_int_equal(erofs_device_size(reader, 77), 77 * 4096);
+	assert_string_equal(erofs_device_tag(reader, 4095, tag), devices[4095].tag);
+	assert_int_equal(erofs_extent(reader, find(reader, "file"), &extent, NULL), 0);
+	assert_int_equal(extent.device, N - 1);
+
+	options.n_devices = N + 1;
+	assert_int_equal(erofs_write(fixture->scratch->fd, "n.erofs", draft, &options, &err), -1);
+	assert_int_equal(err.kind, ERROR_UNSUPPORTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +468,7 @@ int main(void)
 		cmocka_unit_test(paths_are_found_from_inodes),
 		cmocka_unit_test(a_number_that_is_no_inode_is_not_found),
 		cmocka_unit_test(the_same_tree_makes_the_same_bytes),
+		cmocka_unit_test(thousands_of_devices_are_possible),
 		cmocka_unit_test(what_erofs_cannot_hold_is_refused_with_a_reason),
 	};
 	return cmocka_run_group_tests_name("index/erofs", tests, setup, teardown);

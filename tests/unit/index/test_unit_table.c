@@ -303,6 +303,31 @@ static void the_old_table_stays_until_the_new_one_is_complete(void **state)
 	assert_int_equal(unit_table_header(again)->n_units, N_SAMPLES);
 }
 
+/* Cutting the file under the mapping does what a failing disk does: SIGBUS. */
+static void a_disk_that_fails_later_makes_errors_not_signals(void **state)
+{
+	const struct scratch *scratch = *state;
+	CLEANUP(unit_table_closep) struct unit_table *table = write_and_open(scratch);
+	uint64_t first, n;
+	struct unit unit;
+	char path[300];
+	struct {
+		int result;
+		struct error err;
+	} calls[4] = {0};
+
+	(void)snprintf(path, sizeof(path), "%s/t.units", scratch->path);
+	assert_int_equal(truncate(path, 0), 0);
+	calls[0].result = unit_table_get(table, 0, &unit, &calls[0].err);
+	calls[1].result = unit_table_range(table, 0, 1, &first, &n, &calls[1].err);
+	calls[2].result = unit_table_by_blob(table, 0, &n, &calls[2].err);
+	calls[3].result = unit_table_blob_rank(table, 0, &n, &calls[3].err);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(calls[i].result, -1);
+		assert_int_equal(calls[i].err.kind, ERROR_IO);
+	}
+}
+
 static void an_absent_table_is_not_found(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -319,6 +344,9 @@ static void an_absent_table_is_not_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First, because cmocka resets SIGBUS behind every test and the process' handler
+		 * is installed once. */
+		IN_SCRATCH(a_disk_that_fails_later_makes_errors_not_signals),
 		IN_SCRATCH(rows_come_back_in_order_of_the_data_space),
 		IN_SCRATCH(a_range_finds_exactly_the_units_it_touches),
 		IN_SCRATCH(many_units_are_found_wherever_the_range_is),
