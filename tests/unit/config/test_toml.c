@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "failing_new.h"
+#include "support/failing_new.h"
 
 static const char hosts[] = "server = \"https://upstream.example.com\"\n"
 			    "[host.\"https://b.example.com\"]\n"

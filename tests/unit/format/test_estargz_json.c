@@ -6,6 +6,7 @@
 
 #include "dump.h"
 #include "format/estargz.h"
+#include "support/failing_new.h"
 
 #define D1 "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 #define D2 "sha256:2222222222222222222222222222222222222222222222222222222222222222"
@@ -440,6 +441,30 @@ static void names_and_links_are_bounded(void **state)
 	buffer_free(&entries);
 }
 
+static void a_failing_operator_new_is_an_error_and_no_exception(void **state)
+{
+	(void)state;
+	static const char entries[] = "{\"name\":\"a\\n\",\"type\":\"dir\"}";
+	int n_failed = 0;
+
+	for (unsigned n = 1; n <= 20; n++) {
+		struct toc *toc = NULL;
+		struct error err = {0};
+		int result;
+
+		failing_new_arm(n);
+		result = parse_entries(entries, &strict, &toc, &err);
+		failing_new_arm(0);
+		if (result < 0) {
+			assert_int_equal(err.kind, ERROR_NO_MEMORY);
+			assert_null(toc);
+			n_failed++;
+		}
+		toc_free(toc);
+	}
+	assert_true(n_failed > 0 && n_failed < 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +484,7 @@ int main(void)
 		cmocka_unit_test(landmarks_are_hidden_and_say_how_much_to_prefetch),
 		cmocka_unit_test(the_table_is_no_file_of_the_layer),
 		cmocka_unit_test(names_and_links_are_bounded),
+		cmocka_unit_test(a_failing_operator_new_is_an_error_and_no_exception),
 	};
 	return cmocka_run_group_tests_name("format/estargz_json", tests, NULL, NULL);
 }
