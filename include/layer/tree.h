@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "index/erofs_reader.h"
 #include "layer/layer.h"
+#include "oci/digest.h"
 
 enum tree_kind { TREE_LAYER, TREE_IMAGE };
 
@@ -18,7 +19,8 @@ enum { TREE_ID_MAX = (1 << 24) - 1 };
 struct tree {
 	uint32_t id; /* 1 to TREE_ID_MAX, bound to this very index for ever */
 	enum tree_kind kind;
-	char name[96]; /* digest of the layer, or of the platform manifest: its entry in tree 0 */
+	char name[DIGEST_TEXT_SIZE]; /* digest of the layer, or of the platform manifest: its entry
+					in tree 0 */
 	char index_path[512];        /* of the EROFS image, for the EROFS face */
 	struct erofs_reader *reader; /* owned */
 	struct layer **layers;       /* device i of the index is layers[i]; a reference each */
