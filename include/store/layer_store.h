@@ -84,6 +84,10 @@ struct layer_store_stats {
 	bool complete;
 };
 /* Any thread. */
+/* Whether every unit is here. Lock-free. */
+bool layer_store_is_complete(const struct layer_store *layer);
+
+/* Asks the disk for the allocated size: never on a loop. */
 void layer_store_stats(struct layer_store *layer, struct layer_store_stats *out);
 
 /* Waits until everything put so far is durable. Threads: those that may block. */

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 
 #define QUIET_NS (500 * NS_PER_MS)
+#define AROUND_MIN (UINT64_C(128) << 10)
+#define AROUND_MAX (UINT64_C(1) << 20)
 #define WINDOW_START (UINT64_C(1) << 20)
 #define WINDOW_MAX (UINT64_C(48) << 20)
 
@@ -78,6 +80,44 @@ static void stream_advance(struct fetch_layer *layer, struct stream *stream, uin
 		stream->next_rank = rank;
 }
 
+/* Small neighbours of a unit that somebody waits for: asking takes a round trip, in which the link
+ * could have carried them, and files that lie together are read together. Returns the first rank
+ * ahead that was not asked for. */
+static uint64_t queue_around(struct fetch_layer *layer, uint64_t rank)
+{
+	double by_link = layer->bytes_per_ns * layer->round_trip_ns;
+	uint64_t budget = by_link < (double)AROUND_MAX ? (uint64_t)by_link : AROUND_MAX;
+	uint64_t used = 0;
+	uint64_t ahead = rank + 1;
+
+	if (budget < AROUND_MIN)
+		budget = AROUND_MIN;
+	for (int step = 1; step >= -1; step -= 2) {
+		/* Three quarters of it ahead, the rest behind. */
+		uint64_t limit = step > 0 ? budget * 3 / 4 : budget;
+		uint64_t next = rank + (uint64_t)step;
+
+		while (next < layer->header->n_units) {
+			struct flight *flight;
+			struct unit unit;
+			uint64_t row;
+
+			if (unit_table_by_blob(layer->options.units, next, &row, NULL) < 0 ||
+				unit_table_get(layer->options.units, row, &unit, NULL) < 0 ||
+				used + unit.blob_size > limit)
+				break;
+			used += unit.blob_size;
+			if (!layer_store_has(layer->options.store, row) &&
+				flight_get(layer, next, PRIORITY_READ_AHEAD, &flight, NULL) < 0)
+				break;
+			next += (uint64_t)step;
+		}
+		if (step > 0)
+			ahead = next;
+	}
+	return ahead;
+}
+
 void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
 {
 	struct stream *oldest = &layer->streams[0];
@@ -98,7 +138,7 @@ void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
 			oldest = stream;
 	}
 	*oldest = (struct stream){
-		.next_rank = rank + 1,
+		.next_rank = queue_around(layer, rank),
 		.last_rank = rank,
 		.window = WINDOW_START,
 		.used = ++layer->stream_clock,
@@ -153,7 +193,6 @@ void ahead_background(struct fetch_layer *layer, uint64_t now_ns)
 	struct fetcher *fetcher = layer->fetcher;
 	bool limited = fetcher->options.background_bytes_per_s > 0;
 	uint64_t size = plan_request_size(layer) * 2;
-	struct layer_store_stats stats;
 	uint64_t queued;
 
 	if (!atomic_load(&layer->background_wanted) || layer->complete || layer->closing ||
@@ -175,8 +214,7 @@ void ahead_background(struct fetch_layer *layer, uint64_t now_ns)
 		return;
 
 	/* At the end: what failed or was given up on the way is tried again, unhurriedly. */
-	layer_store_stats(layer->options.store, &stats);
-	if (stats.complete)
+	if (layer_store_is_complete(layer->options.store))
 		layer_maybe_complete(layer);
 	else
 		layer->background_rank = 0;

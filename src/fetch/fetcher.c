@@ -117,15 +117,13 @@ static void on_add(struct loop_task *task)
 {
 	struct fetch_layer *layer = container_of(task, struct fetch_layer, add_task);
 	struct fetcher *fetcher = layer->fetcher;
-	struct layer_store_stats stats;
 
 	layer->next = fetcher->layers;
 	if (fetcher->layers)
 		fetcher->layers->prev = layer;
 	fetcher->layers = layer;
 	layer->quiet_since_ns = clock_now_ns();
-	layer_store_stats(layer->options.store, &stats);
-	if (stats.complete) {
+	if (layer_store_is_complete(layer->options.store)) {
 		layer_maybe_complete(layer);
 		return;
 	}
@@ -172,12 +170,7 @@ int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *o
 
 void layer_maybe_complete(struct fetch_layer *layer)
 {
-	struct layer_store_stats stats;
-
-	if (layer->complete)
-		return;
-	layer_store_stats(layer->options.store, &stats);
-	if (!stats.complete)
+	if (layer->complete || !layer_store_is_complete(layer->options.store))
 		return;
 	layer->complete = true;
 	if (layer->options.completed)

@@ -135,6 +135,11 @@ uint64_t layer_state_present_bytes(const struct layer_state *layer)
 	return bytes < layer->size ? bytes : layer->size;
 }
 
+bool layer_store_is_complete(const struct layer_store *layer)
+{
+	return atomic_load(&layer->state->n_present) == layer->state->n_units;
+}
+
 void layer_store_stats(struct layer_store *layer, struct layer_store_stats *out)
 {
 	struct layer_state *state = layer->state;
