@@ -18,16 +18,16 @@ static int open_state(struct store *store, const uint8_t *key, const struct unit
 	struct layer_state *state;
 	bool fresh;
 
-	if (layer_table_open(store, key, &state, &fresh, err) < 0)
+	if (state_table_open(store, key, &state, &fresh, err) < 0)
 		return -1;
 	if (fresh ? layer_state_load(store, state, units, strict, err) < 0
 		  : layer_state_check(state, units, err) < 0) {
-		(void)layer_table_close(store, state);
-		layer_table_release(store, state);
+		(void)state_table_close(store, state);
+		state_table_release(store, state);
 		return -1;
 	}
 	if (fresh)
-		layer_table_ready(store, state);
+		state_table_ready(store, state);
 	*out = state;
 	return 0;
 }
@@ -61,24 +61,24 @@ int layer_store_open(struct store *store, const uint8_t key[32], const struct un
 }
 
 /* The last handle takes the chunks in memory along: nobody would look for them. */
-static void layer_close(struct layer_store *layer)
+static void layer_store_detach(struct layer_store *layer)
 {
 	struct layer_state *state = layer->state;
 	struct store *store = layer->store;
 
-	if (layer_table_close(store, state)) {
+	if (state_table_close(store, state)) {
 		chunk_memory_forget_layer(&store->memory, state);
 		if (atomic_load(&store->space.caching) == CACHING_QUOTA)
 			writer_check_space(store);
 	}
-	layer_table_release(store, state);
+	state_table_release(store, state);
 	free(layer);
 }
 
-void layer_closep(struct layer_store **layer)
+void layer_store_detachp(struct layer_store **layer)
 {
 	if (*layer)
-		layer_close(*layer);
+		layer_store_detach(*layer);
 }
 
 void layer_store_close(struct layer_store *layer)
@@ -86,7 +86,7 @@ void layer_store_close(struct layer_store *layer)
 	if (!layer)
 		return;
 	writer_touch(layer->store, layer->state);
-	layer_close(layer);
+	layer_store_detach(layer);
 }
 
 void layer_store_closep(struct layer_store **layer)

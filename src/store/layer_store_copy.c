@@ -96,20 +96,21 @@ static int forget_place(
 	struct store *store, const struct place *place, uint64_t size, struct error *err)
 {
 	const struct chunk_record *record = &place->record;
-	struct layer_state *state = layer_table_find(store, place->key);
+	struct layer_state *state = state_table_find(store, place->key);
 	int ret = 0;
 
 	if (state) {
-		ret = layer_forget_unit(store, state, record->number, record->unit, size, err);
-		layer_table_release(store, state);
+		ret = layer_store_forget_unit(
+			store, state, record->number, record->unit, size, err);
+		state_table_release(store, state);
 		return ret;
 	}
-	if (layer_table_claim(store, place->key, &state, err) < 0)
+	if (state_table_claim(store, place->key, &state, err) < 0)
 		return -1;
 	if (!state)
 		return 0;
-	ret = layer_forget_unit(store, NULL, record->number, record->unit, size, err);
-	layer_table_release(store, state);
+	ret = layer_store_forget_unit(store, NULL, record->number, record->unit, size, err);
+	state_table_release(store, state);
 	return ret;
 }
 
@@ -151,7 +152,7 @@ static int copy_from(struct layer_store *layer, uint64_t i, const struct unit *u
 		ret = give_up_place(layer, place, unit->size, &reason, err);
 	else {
 		source.fd = file->fd;
-		ret = layer_put(layer, i, chunk, &source, err);
+		ret = layer_store_put(layer, i, chunk, &source, err);
 		*found = ret == 0;
 	}
 	data_file_close(files, file);

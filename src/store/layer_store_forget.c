@@ -71,7 +71,7 @@ static int run_forget(struct store *store, struct writer_job *job, struct error 
 	return 0;
 }
 
-int layer_forget_unit(struct store *store, struct layer_state *layer, uint32_t number,
+int layer_store_forget_unit(struct store *store, struct layer_state *layer, uint32_t number,
 	uint32_t unit, uint64_t size, struct error *err)
 {
 	struct forget_job forget = {.job.run = run_forget,
@@ -183,7 +183,7 @@ static int is_recorded(
 	return 0;
 }
 
-int layer_remove(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
+int layer_store_remove(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
 {
 	struct drop_job drop = {.job.run = run_drop};
 	char name[FILE_NAME_SIZE];

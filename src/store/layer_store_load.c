@@ -188,7 +188,7 @@ static void start_empty(struct store *store, struct layer_state *layer)
 	struct error err = {0};
 
 	atomic_store(&layer->clean, true);
-	if (store->read_only || layer_remove(store, layer->key, &err) == 0)
+	if (store->read_only || layer_store_remove(store, layer->key, &err) == 0)
 		return;
 	log_warning("store %s: a layer is kept in memory only: %s", store->dir, err.message);
 	layer->memory_only = true;

@@ -145,7 +145,7 @@ static int put_on_disk(struct layer_store *layer, uint64_t i, const struct unit 
 	return ret;
 }
 
-int layer_put(struct layer_store *layer, uint64_t i, struct verified_chunk *chunk,
+int layer_store_put(struct layer_store *layer, uint64_t i, struct verified_chunk *chunk,
 	const struct clone_source *source, struct error *err)
 {
 	struct layer_state *state = layer->state;
@@ -181,5 +181,5 @@ int layer_put(struct layer_store *layer, uint64_t i, struct verified_chunk *chun
 int store_put(
 	struct layer_store *layer, uint64_t i, struct verified_chunk *chunk, struct error *err)
 {
-	return layer_put(layer, i, chunk, NULL, err);
+	return layer_store_put(layer, i, chunk, NULL, err);
 }

@@ -93,7 +93,7 @@ static uint64_t allocated(struct store *store, const uint8_t *key)
 /* What an open layer has right now is ahead of the database. */
 static void describe(struct store *store, const struct known_layer *known, struct cache_layer *out)
 {
-	struct layer_state *state = layer_table_find(store, known->key);
+	struct layer_state *state = state_table_find(store, known->key);
 
 	*out = (struct cache_layer){
 		.blob = known->record.blob,
@@ -110,8 +110,8 @@ static void describe(struct store *store, const struct known_layer *known, struc
 		return;
 	out->n_present = atomic_load(&state->n_present);
 	out->present = layer_state_present_bytes(state);
-	out->open = layer_table_is_open(store, state);
-	layer_table_release(store, state);
+	out->open = state_table_is_open(store, state);
+	state_table_release(store, state);
 }
 
 int cache_each_layer(struct store *store, int (*each)(void *arg, const struct cache_layer *layer),

@@ -107,7 +107,7 @@ static int evict_claimed(
 {
 	uint64_t size = allocated(store, layer->key);
 
-	if (layer_remove(store, layer->key, err) < 0)
+	if (layer_store_remove(store, layer->key, err) < 0)
 		return -1;
 	*freed += size;
 	atomic_fetch_add(&store->space.evicted_layers, 1);
@@ -122,12 +122,12 @@ static int evict_one(
 	struct layer_state *claim;
 	int ret;
 
-	if (layer_table_claim(store, layer->key, &claim, err) < 0)
+	if (state_table_claim(store, layer->key, &claim, err) < 0)
 		return -1;
 	if (!claim)
 		return 0;
 	ret = evict_claimed(store, layer, freed, err);
-	layer_table_release(store, claim);
+	state_table_release(store, claim);
 	return ret;
 }
 
@@ -149,24 +149,27 @@ int evict_layers(struct store *store, uint64_t wanted, uint64_t *freed, struct e
 	return ret;
 }
 
+struct evict_job {
+	struct writer_job job;
+	uint64_t freed;
+};
+
+static int run_evict(struct store *store, struct writer_job *job, struct error *err)
+{
+	return space_check(store, &((struct evict_job *)job)->freed, err);
+}
+
 int cache_evict(struct store *store, uint64_t *freed, struct error *err)
 {
-	uint64_t used, limit;
+	struct evict_job evict = {.job.run = run_evict};
 
 	*freed = 0;
-	if (store->read_only)
-		return error_set(
-			err, ERROR_READ_ONLY, "store %s is on a read-only file system", store->dir);
 	/* A layer that was just closed counts as used until its last units are written. */
 	if (writer_sync(store, err) < 0)
 		return -1;
-	if (space_measure(store, &used, &limit, err) < 0)
+	if (writer_call(store, &evict.job, err) < 0)
 		return -1;
-	if (limit == 0 || used <= limit)
-		return 0;
-	if (evict_layers(store, used - limit, freed, err) < 0)
-		return -1;
-	writer_check_space(store);
+	*freed = evict.freed;
 	return 0;
 }
 

@@ -15,7 +15,7 @@ MUST_CHECK int known_layers(
 	struct store *store, struct known_layer **out, size_t *n, struct error *err);
 
 /* Evicts layers that nobody uses, least recently used first, until @wanted bytes are free or none
- * is left. Any thread. */
+ * is left. Writer thread. */
 MUST_CHECK int evict_layers(
 	struct store *store, uint64_t wanted, uint64_t *freed, struct error *err);
 

@@ -123,12 +123,12 @@ static int verify_broken(struct verification *verification, const uint8_t *key,
 	report(verification, key, UINT64_MAX, reason->message);
 	if (!verification->options->repair || store->read_only)
 		return 0;
-	if (layer_table_claim(store, key, &claim, err) < 0)
+	if (state_table_claim(store, key, &claim, err) < 0)
 		return -1;
 	if (!claim)
 		return 0;
-	ret = layer_remove(store, key, err);
-	layer_table_release(store, claim);
+	ret = layer_store_remove(store, key, err);
+	state_table_release(store, claim);
 	return ret;
 }
 
@@ -136,7 +136,7 @@ static int verify_layer(
 	struct verification *verification, const struct known_layer *known, struct error *err)
 {
 	CLEANUP(unit_table_closep) struct unit_table *units = NULL;
-	CLEANUP(layer_closep) struct layer_store *layer = NULL;
+	CLEANUP(layer_store_detachp) struct layer_store *layer = NULL;
 	struct store *store = verification->store;
 	struct error reason = {0};
 	char name[FILE_NAME_SIZE];

@@ -105,8 +105,10 @@ int db_write(struct db *db, int (*fill)(struct db_txn *txn, void *arg), void *ar
 	for (;;) {
 		int code = db->env ? write_once(db, fill, arg) : MDB_PANIC;
 
-		if (code == 0)
+		if (code == 0) {
+			db_reserve(db);
 			return 0;
+		}
 		if (code == MDB_MAP_FULL)
 			code = grow(db);
 		else if (code == MDB_PANIC && !reopened) {

@@ -8,12 +8,15 @@
 #define DB_NAME "index.mdb"
 #define DB_SUSPECT_NAME "index.mdb.suspect"
 
+enum { DB_RESERVE = 4 << 20 };
+
 struct db {
 	char *path; /* owned */
 	int dir_fd; /* borrowed */
 	bool read_only;
 	size_t map_size;
-	MDB_env *env; /* owned; NULL after it could not be opened again */
+	uint64_t reserved; /* bytes of the file that have their place on the disk; writer only */
+	MDB_env *env;      /* owned; NULL after it could not be opened again */
 	MDB_dbi tables[N_DB_TABLES];
 	/* Held for reading during read transactions, for writing while the map moves. */
 	pthread_rwlock_t resize;
@@ -22,3 +25,7 @@ struct db {
 /* Opens db->env and its tables, making them where they are missing. LMDB's codes;
  * MDB_VERSION_MISMATCH also for a version of ours that this program does not know. */
 int db_env_open(struct db *db);
+
+/* Takes space for the next commits, so that what is on a disk that is full by now can still be
+ * recorded. Failing means no more than that there is none. */
+void db_reserve(struct db *db);

@@ -122,14 +122,26 @@ static bool is_damage(int code)
 	       code == MDB_PANIC;
 }
 
-/* Never deleted: somebody may want to look at it, or report it. */
+/* Never deleted, nor put over an earlier one: somebody may want to look at it, or report it. */
+static int rename_damaged(struct db *db, char *name, size_t name_size)
+{
+	int64_t now = clock_wall_s();
+
+	for (int64_t second = now; second < now + 100; second++) {
+		(void)snprintf(name, name_size, DB_NAME ".damaged-%" PRId64, second);
+		if (faccessat(db->dir_fd, name, F_OK, 0) < 0)
+			return renameat(db->dir_fd, DB_NAME, db->dir_fd, name) < 0 ? -errno : 0;
+	}
+	return -EEXIST;
+}
+
 static int set_aside(struct db *db, struct error *err)
 {
 	char name[64];
+	int ret = rename_damaged(db, name, sizeof(name));
 
-	(void)snprintf(name, sizeof(name), DB_NAME ".damaged-%" PRId64, clock_wall_s());
-	if (renameat(db->dir_fd, DB_NAME, db->dir_fd, name) < 0)
-		return error_set_errno(err, errno, "move damaged %s to %s", db->path, name);
+	if (ret < 0)
+		return error_set_errno(err, -ret, "move damaged %s to %s", db->path, name);
 	if (unlinkat(db->dir_fd, DB_NAME "-lock", 0) < 0 && errno != ENOENT)
 		return error_set_errno(err, errno, "remove %s-lock", db->path);
 	if (unlinkat(db->dir_fd, DB_SUSPECT_NAME, 0) < 0 && errno != ENOENT)
@@ -203,6 +215,23 @@ static int is_sound(struct db *db, bool check, bool *sound, struct error *err)
 	return db_check(db->path, sound, err);
 }
 
+void db_reserve(struct db *db)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	uint64_t used;
+	int fd;
+
+	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &stat) != 0 ||
+		mdb_env_get_fd(db->env, &fd) != 0)
+		return;
+	used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+	if (used + DB_RESERVE / 2 <= db->reserved)
+		return;
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(used + DB_RESERVE)) == 0)
+		db->reserved = used + DB_RESERVE;
+}
+
 static int rwlock_init(pthread_rwlock_t *lock)
 {
 	pthread_rwlockattr_t attributes;
@@ -227,8 +256,10 @@ static int open_checked(
 		return -1;
 	if (open_or_replace(db, sound, rebuilt, err) < 0)
 		return -1;
-	if (!db->read_only)
-		(void)unlinkat(db->dir_fd, DB_SUSPECT_NAME, 0);
+	if (db->read_only)
+		return 0;
+	(void)unlinkat(db->dir_fd, DB_SUSPECT_NAME, 0);
+	db_reserve(db);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -55,6 +56,7 @@ void data_files_init(struct data_files *files, int layers_fd, bool read_only, un
 	files->limit = limit > 0 ? limit : default_limit();
 	atomic_init(&files->direct, true);
 	atomic_init(&files->directory_changed, false);
+	(void)pthread_mutex_init(&files->create, NULL);
 	(void)pthread_mutex_init(&files->lock, NULL);
 }
 
@@ -166,6 +168,23 @@ static struct data_file *add_to_cache(struct data_files *files, struct data_file
 	return file;
 }
 
+/* A file that lost its name between open and here must not be what the next one who opens the layer
+ * gets. data_file_remove() removes the name before it looks into the cache, and here the cache
+ * comes before the name: one of the two sees the other. */
+static int drop_if_removed(struct data_files *files, struct data_file *file)
+{
+	struct stat status;
+
+	if (fstat(file->fd, &status) == 0 && status.st_nlink > 0)
+		return 0;
+	(void)pthread_mutex_lock(&files->lock);
+	if (file->cached)
+		(void)detach(files, file);
+	(void)pthread_mutex_unlock(&files->lock);
+	data_file_close(files, file);
+	return -ENOENT;
+}
+
 /* Takes fd, also when it fails. */
 static int file_new(struct data_files *files, const uint8_t *key, const char *name, int fd,
 	struct data_file **out)
@@ -186,7 +205,7 @@ static int file_new(struct data_files *files, const uint8_t *key, const char *na
 			atomic_store(&files->direct, false);
 	}
 	*out = add_to_cache(files, file);
-	return 0;
+	return drop_if_removed(files, *out);
 }
 
 int data_file_open(
@@ -207,7 +226,7 @@ int data_file_open(
 }
 
 /* A file of the wrong size is of no use to whoever finds it. */
-static int make(struct data_files *files, const char *name, uint64_t size)
+static int make_new(struct data_files *files, const char *name, uint64_t size)
 {
 	int fd = openat(
 		files->layers_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -225,26 +244,33 @@ static int make(struct data_files *files, const char *name, uint64_t size)
 	return fd;
 }
 
+/* The other puts of the same layer see no file, or all of it. */
+static int make(struct data_files *files, const char *name, uint64_t size)
+{
+	int fd;
+
+	(void)pthread_mutex_lock(&files->create);
+	fd = openat(files->layers_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		fd = errno == ENOENT ? make_new(files, name, size) : -errno;
+	(void)pthread_mutex_unlock(&files->create);
+	return fd;
+}
+
 int data_file_create(struct data_files *files, const uint8_t key[RECORD_KEY_SIZE], uint64_t size,
 	struct data_file **out)
 {
 	char name[FILE_NAME_SIZE];
-	int ret;
+	int fd;
 
+	if (files->read_only)
+		return data_file_open(files, key, out);
+	*out = get_cached(files, key);
+	if (*out)
+		return 0;
 	data_file_name(key, name);
-	/* Another worker may make it, or an eviction remove it, between a look and the next step.
-	 */
-	do {
-		ret = data_file_open(files, key, out);
-		if (ret != -ENOENT)
-			return ret;
-		if (files->read_only)
-			return -EROFS;
-		ret = make(files, name, size);
-	} while (ret == -EEXIST);
-	if (ret < 0)
-		return ret;
-	return file_new(files, key, name, ret, out);
+	fd = make(files, name, size);
+	return fd < 0 ? fd : file_new(files, key, name, fd, out);
 }
 
 struct data_file *data_file_ref(struct data_files *files, struct data_file *file)
@@ -268,11 +294,16 @@ void data_file_close(struct data_files *files, struct data_file *file)
 		file_destroy(file);
 }
 
+/* The name goes first: see drop_if_removed(). */
 int data_file_remove(struct data_files *files, const uint8_t key[RECORD_KEY_SIZE])
 {
 	char name[FILE_NAME_SIZE];
 	struct data_file *file;
 	bool last = false;
+
+	data_file_name(key, name);
+	if (unlinkat(files->layers_fd, name, 0) < 0 && errno != ENOENT)
+		return -errno;
 
 	(void)pthread_mutex_lock(&files->lock);
 	file = find(files, key);
@@ -281,10 +312,6 @@ int data_file_remove(struct data_files *files, const uint8_t key[RECORD_KEY_SIZE
 	(void)pthread_mutex_unlock(&files->lock);
 	if (last)
 		file_destroy(file);
-
-	data_file_name(key, name);
-	if (unlinkat(files->layers_fd, name, 0) < 0 && errno != ENOENT)
-		return -errno;
 	return 0;
 }
 
@@ -296,5 +323,6 @@ void data_files_destroy(struct data_files *files)
 		if (detach(files, file))
 			file_destroy(file);
 	}
+	(void)pthread_mutex_destroy(&files->create);
 	(void)pthread_mutex_destroy(&files->lock);
 }

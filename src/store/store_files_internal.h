@@ -30,6 +30,7 @@ struct data_files {
 	unsigned limit;
 	_Atomic bool direct;            /* O_DIRECT has not failed yet */
 	_Atomic bool directory_changed; /* names were added that are not durable */
+	pthread_mutex_t create;         /* held while a file is made, alone */
 	pthread_mutex_t lock;
 	struct data_file *buckets[FILES_N_BUCKETS]; /* guarded by lock */
 	struct data_file *newest;                   /* guarded by lock */
@@ -50,7 +51,7 @@ void data_file_name(const uint8_t key[RECORD_KEY_SIZE], char out[FILE_NAME_SIZE]
 MUST_CHECK int data_file_open(
 	struct data_files *files, const uint8_t key[RECORD_KEY_SIZE], struct data_file **out);
 
-/* Opens, or makes a file that is one hole of @size bytes. */
+/* Opens, or makes a file that is one hole of @size bytes. -ENOENT: it cannot, here. */
 MUST_CHECK int data_file_create(struct data_files *files, const uint8_t key[RECORD_KEY_SIZE],
 	uint64_t size, struct data_file **out);
 struct data_file *data_file_ref(struct data_files *files, struct data_file *file);

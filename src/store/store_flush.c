@@ -231,7 +231,7 @@ static int fill(struct db_txn *txn, void *arg)
 	int code = 0;
 
 	for (struct layer_state *layer = flush->layers; code == 0 && layer;
-		layer = layer->next_queued)
+		layer = layer->next_flushing)
 		if (!layer->failed)
 			code = fill_layer(txn, layer);
 	if (code == 0)
@@ -279,7 +279,7 @@ static bool has_records(const struct flush *flush)
 {
 	if (flush->n_stale > 0)
 		return true;
-	for (const struct layer_state *layer = flush->layers; layer; layer = layer->next_queued)
+	for (const struct layer_state *layer = flush->layers; layer; layer = layer->next_flushing)
 		if (!layer->failed &&
 			(layer->flushing.n > 0 ||
 				(layer->flushing.used && atomic_load(&layer->number) > 0)))
@@ -287,23 +287,32 @@ static bool has_records(const struct flush *flush)
 	return false;
 }
 
+static int commit(struct store *store, struct flush *flush, struct error *err)
+{
+	struct error reason = {0};
+	int result = sync_directory(store, &reason);
+
+	if (result == 0)
+		result = db_write(store->db, fill, flush, "record what was stored", &reason);
+	space_learn_commit(store, &reason);
+	if (result < 0 && err)
+		*err = reason;
+	return result;
+}
+
 int flush_run(struct store *store, struct flush *flush, struct error *err)
 {
 	int result = 0;
 
 	flush->committed = false;
-	for (struct layer_state *layer = flush->layers; layer; layer = layer->next_queued) {
+	for (struct layer_state *layer = flush->layers; layer; layer = layer->next_flushing) {
 		if (sync_data(store, layer, err) < 0)
 			result = -1;
 		writer_run_jobs(store);
 	}
-	if (has_records(flush)) {
-		if (sync_directory(store, err) < 0)
-			return -1;
-		if (db_write(store->db, fill, flush, "record what was stored", err) < 0)
-			return -1;
-	}
-	for (struct layer_state *layer = flush->layers; layer; layer = layer->next_queued)
+	if (has_records(flush) && commit(store, flush, err) < 0)
+		return -1;
+	for (struct layer_state *layer = flush->layers; layer; layer = layer->next_flushing)
 		if (!layer->failed)
 			committed(store, layer);
 	flush->n_stale = 0;

@@ -67,12 +67,13 @@ struct layer_state {
 	_Atomic uint32_t number; /* of the data file in the database; 0: not there yet */
 	_Atomic bool clean;      /* what is not present is a hole of the data file */
 
-	bool queued;                     /* guarded by writer->lock */
-	struct layer_state *next_queued; /* guarded by writer->lock, then the writer's */
-	struct pending_units pending;    /* guarded by writer->lock */
-	struct pending_units flushing;   /* writer thread only */
-	uint32_t new_number;             /* writer thread only, while it commits */
-	bool failed;                     /* writer thread only: its bytes did not reach the disk */
+	bool queued;                       /* guarded by writer->lock */
+	struct layer_state *next_queued;   /* guarded by writer->lock */
+	struct pending_units pending;      /* guarded by writer->lock */
+	struct pending_units flushing;     /* writer thread only */
+	struct layer_state *next_flushing; /* writer thread only */
+	uint32_t new_number;               /* writer thread only, while it commits */
+	bool failed; /* writer thread only: its bytes did not reach the disk */
 };
 
 struct layer_store {
@@ -81,7 +82,7 @@ struct layer_store {
 	const struct unit_table *units; /* borrowed */
 };
 
-struct layer_table {
+struct state_table {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct layer_state *buckets[LAYER_N_BUCKETS]; /* guarded by lock */
@@ -141,7 +142,7 @@ struct store {
 	struct data_files files;
 	struct range_pool ranges;
 	struct chunk_memory memory;
-	struct layer_table layers;
+	struct state_table layers;
 	struct temporary_trees trees;
 	struct space space;
 	struct writer writer;

@@ -68,29 +68,57 @@ static bool is_refusal(int errnum)
 	return errnum == ENOSPC || errnum == EDQUOT || errnum == EROFS || errnum == EIO;
 }
 
-bool space_learn(struct store *store, int errnum, uint64_t size)
+static void accepted(struct store *store)
 {
-	struct space *space = &store->space;
 	int caching = CACHING_REFUSED;
 
-	if (errnum == 0) {
-		atomic_fetch_add(&space->used, align_up(size, RANGE_ALIGN));
-		if (atomic_load(&space->caching) == CACHING_REFUSED &&
-			atomic_compare_exchange_strong(&space->caching, &caching, CACHING_ON))
-			log_info("store %s: chunks are stored again", store->dir);
-		return false;
-	}
-	if (!is_refusal(errnum))
-		return false;
+	if (atomic_load(&store->space.caching) == CACHING_REFUSED &&
+		atomic_compare_exchange_strong(&store->space.caching, &caching, CACHING_ON))
+		log_info("store %s: chunks are stored again", store->dir);
+}
+
+static void refused(struct store *store, int errnum)
+{
+	struct space *space = &store->space;
+	int caching = CACHING_ON;
 
 	atomic_store(&space->refused_errnum, errnum);
 	atomic_store(&space->retry_ns, clock_now_ns() + retry_ns);
-	caching = CACHING_ON;
 	if (atomic_compare_exchange_strong(&space->caching, &caching, CACHING_REFUSED))
 		log_warning("store %s: %s: reads go on, but nothing is stored; tried again every "
 			    "%d seconds",
 			store->dir, strerror(errnum), (int)(retry_ns / NS_PER_SECOND));
+}
+
+bool space_learn(struct store *store, int errnum, uint64_t size)
+{
+	struct space *space = &store->space;
+
+	if (errnum == 0) {
+		atomic_fetch_add(&space->used, align_up(size, RANGE_ALIGN));
+		if (!atomic_load(&space->commit_failed))
+			accepted(store);
+		return false;
+	}
+	if (!is_refusal(errnum))
+		return false;
+	refused(store, errnum);
 	return true;
+}
+
+void space_learn_commit(struct store *store, const struct error *err)
+{
+	struct space *space = &store->space;
+
+	if (err->kind == ERROR_NONE) {
+		if (atomic_exchange(&space->commit_failed, false))
+			accepted(store);
+		return;
+	}
+	atomic_store(&space->commit_failed, true);
+	refused(store, err->kind == ERROR_NO_SPACE    ? ENOSPC
+		       : err->kind == ERROR_READ_ONLY ? EROFS
+						      : EIO);
 }
 
 /* Takes fd. */
@@ -185,18 +213,17 @@ static void decide(struct store *store, uint64_t used, uint64_t limit)
 		log_info("store %s: below the quota, chunks are stored again", store->dir);
 }
 
-void space_check(struct store *store)
+int space_check(struct store *store, uint64_t *freed, struct error *err)
 {
-	struct error err = {0};
-	uint64_t used, limit, freed = 0;
+	uint64_t used, limit;
 
-	if (space_measure(store, &used, &limit, &err) < 0 ||
-		(limit > 0 && used > limit &&
-			evict_layers(store, used - limit, &freed, &err) < 0)) {
-		log_warning("store %s: make room: %s", store->dir, err.message);
-		return;
-	}
-	decide(store, used > freed ? used - freed : 0, limit);
+	*freed = 0;
+	if (space_measure(store, &used, &limit, err) < 0)
+		return -1;
+	if (limit > 0 && used > limit && evict_layers(store, used - limit, freed, err) < 0)
+		return -1;
+	decide(store, used > *freed ? used - *freed : 0, limit);
+	return 0;
 }
 
 bool store_caching(struct store *store, char *why, size_t why_size)

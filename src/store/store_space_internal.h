@@ -26,6 +26,7 @@ struct space {
 	_Atomic int caching;        /* enum caching */
 	_Atomic int refused_errnum; /* what the disk said last */
 	_Atomic uint64_t retry_ns;  /* CACHING_REFUSED: not before */
+	_Atomic bool commit_failed; /* only a commit that works ends the refusal */
 	_Atomic uint64_t used;      /* measured at some time, and everything put since then */
 	_Atomic uint64_t limit;     /* effective quota in bytes when it was measured; 0: none */
 	_Atomic uint64_t measured_ns;
@@ -41,9 +42,13 @@ bool space_admits(struct store *store, uint64_t size);
  * nothing now: the chunk belongs into memory. */
 bool space_learn(struct store *store, int errnum, uint64_t size);
 
+/* What a commit said, likewise; writer thread. */
+void space_learn_commit(struct store *store, const struct error *err);
+
 /* Allocated bytes of everything in the directory, and the limit that holds now. */
 MUST_CHECK int space_measure(
 	struct store *store, uint64_t *used, uint64_t *limit, struct error *err);
 
-/* Writer thread: measures, evicts and decides when that may be due. */
-void space_check(struct store *store);
+/* Writer thread only, so that two do not evict for the same need: measures, evicts what is over the
+ * quota, decides whether puts go on. *freed in allocated bytes. */
+MUST_CHECK int space_check(struct store *store, uint64_t *freed, struct error *err);

@@ -207,6 +207,7 @@ static void take_queue(struct writer *writer, struct flush *flush)
 {
 	flush->layers = writer->queue;
 	for (struct layer_state *layer = flush->layers; layer; layer = layer->next_queued) {
+		layer->next_flushing = layer->next_queued;
 		layer->queued = false;
 		layer->flushing = layer->pending;
 		layer->pending = (struct pending_units){0};
@@ -247,7 +248,7 @@ static void release(struct store *store, struct layer_state *layer, bool durable
 	free(layer->flushing.units);
 	layer->flushing = (struct pending_units){0};
 	layer->failed = false;
-	layer_table_release(store, layer);
+	state_table_release(store, layer);
 }
 
 static void flush(struct store *store, struct flush *work, uint64_t ticket)
@@ -260,7 +261,7 @@ static void flush(struct store *store, struct flush *work, uint64_t ticket)
 	while (work->layers) {
 		struct layer_state *layer = work->layers;
 
-		work->layers = layer->next_queued;
+		work->layers = layer->next_flushing;
 		release(store, layer, work->committed);
 	}
 
@@ -300,6 +301,15 @@ static void wait_for_work(struct writer *writer)
 		(void)pthread_cond_wait(&writer->wake, &writer->lock);
 }
 
+static void check_space(struct store *store)
+{
+	struct error err = {0};
+	uint64_t freed;
+
+	if (space_check(store, &freed, &err) < 0)
+		log_warning("store %s: make room: %s", store->dir, err.message);
+}
+
 static void *run(void *arg)
 {
 	struct store *store = arg;
@@ -331,7 +341,7 @@ static void *run(void *arg)
 		if (due)
 			flush(store, &work, ticket);
 		if (space)
-			space_check(store);
+			check_space(store);
 		(void)pthread_mutex_lock(&writer->lock);
 	}
 	(void)pthread_mutex_unlock(&writer->lock);

@@ -49,7 +49,7 @@ void writer_run_jobs(struct store *store);
 
 /* What one commit is about. */
 struct flush {
-	struct layer_state *layers; /* by next_queued; their units are in layer->flushing */
+	struct layer_state *layers; /* by next_flushing; their units are in layer->flushing */
 	uint8_t (*stale)[RECORD_CHUNK_KEY_SIZE];
 	size_t n_stale;
 	bool committed; /* every layer that has not failed is durable */

@@ -42,10 +42,10 @@ static void insert(struct store *store, struct layer_state *layer)
 	*bucket = layer;
 }
 
-int layer_table_open(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
+int state_table_open(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 	struct layer_state **out, bool *fresh, struct error *err)
 {
-	struct layer_table *table = &store->layers;
+	struct state_table *table = &store->layers;
 	struct layer_state *mine = claim_new(key, err);
 	struct layer_state *layer;
 
@@ -70,9 +70,9 @@ int layer_table_open(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 	return 0;
 }
 
-void layer_table_ready(struct store *store, struct layer_state *layer)
+void state_table_ready(struct store *store, struct layer_state *layer)
 {
-	struct layer_table *table = &store->layers;
+	struct state_table *table = &store->layers;
 
 	(void)pthread_mutex_lock(&table->lock);
 	layer->phase = LAYER_READY;
@@ -80,10 +80,10 @@ void layer_table_ready(struct store *store, struct layer_state *layer)
 	(void)pthread_mutex_unlock(&table->lock);
 }
 
-int layer_table_claim(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
+int state_table_claim(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 	struct layer_state **out, struct error *err)
 {
-	struct layer_table *table = &store->layers;
+	struct state_table *table = &store->layers;
 	struct layer_state *mine = claim_new(key, err);
 
 	if (!mine)
@@ -100,9 +100,9 @@ int layer_table_claim(struct store *store, const uint8_t key[RECORD_KEY_SIZE],
 	return 0;
 }
 
-void layer_table_release(struct store *store, struct layer_state *layer)
+void state_table_release(struct store *store, struct layer_state *layer)
 {
-	struct layer_table *table = &store->layers;
+	struct state_table *table = &store->layers;
 	bool last;
 
 	(void)pthread_mutex_lock(&table->lock);
@@ -120,9 +120,9 @@ void layer_table_release(struct store *store, struct layer_state *layer)
 		layer_state_free(layer);
 }
 
-struct layer_state *layer_table_find(struct store *store, const uint8_t key[RECORD_KEY_SIZE])
+struct layer_state *state_table_find(struct store *store, const uint8_t key[RECORD_KEY_SIZE])
 {
-	struct layer_table *table = &store->layers;
+	struct state_table *table = &store->layers;
 	struct layer_state *layer;
 
 	(void)pthread_mutex_lock(&table->lock);
@@ -135,9 +135,9 @@ struct layer_state *layer_table_find(struct store *store, const uint8_t key[RECO
 	return layer;
 }
 
-bool layer_table_close(struct store *store, struct layer_state *layer)
+bool state_table_close(struct store *store, struct layer_state *layer)
 {
-	struct layer_table *table = &store->layers;
+	struct state_table *table = &store->layers;
 	bool last;
 
 	(void)pthread_mutex_lock(&table->lock);
@@ -146,7 +146,7 @@ bool layer_table_close(struct store *store, struct layer_state *layer)
 	return last;
 }
 
-bool layer_table_is_open(struct store *store, struct layer_state *layer)
+bool state_table_is_open(struct store *store, struct layer_state *layer)
 {
 	bool open;
 

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stores on small file systems of their own: full, read-only, and back again. */
+#include "store/store_cache.h"
+
+#include "support/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store_fixture.h"
+
+enum { MIB = 1 << 20, DISK_SIZE = 24 * MIB };
+
+/* A file system in a mount namespace of this process. */
+struct disk {
+	char image[64];
+	char path[64];
+	struct fixture *fixture; /* its store is not open */
+};
+
+static int run(const char *command)
+{
+	int status = system(command);
+
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Explains itself and skips the test where such things are not allowed. */
+static void require_mounts(void)
+{
+	if (geteuid() != 0) {
+		print_message("skipped: mounting needs root\n");
+		skip();
+	}
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		print_message("skipped: no mount namespace: %s\n", strerror(errno));
+		skip();
+	}
+}
+
+static bool mount_ext4(struct disk *disk)
+{
+	char command[300];
+	int fd;
+
+	(void)snprintf(disk->image, sizeof(disk->image), "/tmp/varve-test-image-XXXXXX");
+	fd = mkstemp(disk->image);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+	close(fd);
+	(void)snprintf(command, sizeof(command),
+		"mkfs.ext4 -q -m 0 %s >/dev/null 2>&1 && mount -o loop %s %s "
+		"2>/dev/null",
+		disk->image, disk->image, disk->path);
+	return run(command) == 0;
+}
+
+static bool mount_tmpfs(struct disk *disk)
+{
+	char options[64];
+
+	(void)snprintf(options, sizeof(options), "size=%d", DISK_SIZE);
+	return mount("none", disk->path, "tmpfs", 0, options) == 0;
+}
+
+static void disk_remove(struct disk *disk)
+{
+	if (disk->fixture)
+		fixture_free(disk->fixture);
+	(void)umount2(disk->path, MNT_DETACH);
+	(void)rmdir(disk->path);
+	if (disk->image[0])
+		(void)unlink(disk->image);
+	free(disk);
+}
+
+static struct disk *disk_make(bool (*mount_it)(struct disk *disk), const char *name)
+{
+	struct disk *disk = calloc(1, sizeof(*disk));
+
+	require_mounts();
+	assert_non_null(disk);
+	(void)snprintf(disk->path, sizeof(disk->path), "/tmp/varve-test-disk-XXXXXX");
+	assert_non_null(mkdtemp(disk->path));
+	if (!mount_it(disk)) {
+		print_message("skipped: cannot mount %s here\n", name);
+		disk_remove(disk);
+		skip();
+	}
+	disk->fixture = fixture_new(disk->path);
+	return disk;
+}
+
+static void remount(struct disk *disk, bool read_only)
+{
+	assert_int_equal(mount("none", disk->path, NULL,
+				 (unsigned long)(MS_REMOUNT | (read_only ? MS_RDONLY : 0)), NULL),
+		0);
+}
+
+static bool caching(struct fixture *fixture)
+{
+	return store_caching(fixture->store, NULL, 0);
+}
+
+/* Puts until the disk refuses; returns the first unit that it refused. */
+static uint64_t fill_disk(struct fixture *fixture, struct test_layer *layer)
+{
+	uint64_t i = 0;
+
+	while (caching(fixture)) {
+		assert_true(i < layer->shape.n_units);
+		layer_put_unit(layer, i++);
+	}
+	return i - 1;
+}
+
+static uint64_t put_on_a_full_disk(struct disk *disk)
+{
+	const struct layer_shape shape = {
+		.seed = 1, .contents = 1, .n_units = 40, .unit_size = MIB, .zero_unit = 99};
+	const uint8_t content[32] = {1, 2, 3};
+	struct fixture *fixture = disk->fixture;
+	struct test_layer layer;
+	struct error err = {0};
+	uint64_t refused;
+	char why[300];
+	uint32_t id;
+
+	fixture->options.chunk_memory = 4 * MIB;
+	fixture_open(fixture);
+	layer_make(fixture, &shape, &layer);
+	refused = fill_disk(fixture, &layer);
+	assert_true(refused > 5);
+	assert_false(store_caching(fixture->store, why, sizeof(why)));
+	assert_non_null(strstr(why, "No space left"));
+	for (uint64_t i = 0; i <= refused; i++)
+		assert_true(layer_reads_unit(&layer, i));
+	for (uint64_t i = refused + 1; i < shape.n_units; i++) {
+		layer_put_unit(&layer, i);
+		assert_true(layer_reads_unit(&layer, i));
+	}
+	assert_false(layer_store_has(layer.store, refused));
+	assert_int_equal(store_tree_id(fixture->store, content, &id, &err), 0);
+	layer_leave(&layer);
+	fixture_close(fixture);
+	return refused;
+}
+
+/* What was stored before the disk was full is recorded, all of it, and right. */
+static void expect_service_on_a_full_disk(struct disk *disk)
+{
+	uint64_t n_stored = put_on_a_full_disk(disk);
+	const struct cache_verify_options options = {0};
+	struct cache_verify_result result;
+	struct error err = {0};
+
+	fixture_open(disk->fixture);
+	assert_int_equal(cache_verify(disk->fixture->store, &options, &result, &err), 0);
+	assert_int_equal(result.n_wrong, 0);
+	assert_int_equal(result.n_broken_indexes, 0);
+	assert_int_equal(result.n_checked, n_stored);
+	fixture_close(disk->fixture);
+}
+
+static void a_full_ext4_is_served_without_caching(void **state)
+{
+	(void)state;
+	struct disk *disk = disk_make(mount_ext4, "ext4 on a loop device");
+
+	expect_service_on_a_full_disk(disk);
+	disk_remove(disk);
+}
+
+static void a_full_tmpfs_is_served_without_caching(void **state)
+{
+	(void)state;
+	struct disk *disk = disk_make(mount_tmpfs, "tmpfs");
+
+	expect_service_on_a_full_disk(disk);
+	disk_remove(disk);
+}
+
+static void caching_goes_on_when_there_is_room_again(void **state)
+{
+	(void)state;
+	const struct layer_shape shape = {
+		.seed = 1, .contents = 1, .n_units = 10, .unit_size = MIB, .zero_unit = 99};
+	struct disk *disk = disk_make(mount_tmpfs, "tmpfs");
+	struct fixture *fixture = disk->fixture;
+	struct test_layer layer;
+	char other[100];
+	int fd;
+
+	fixture_open(fixture);
+	layer_make(fixture, &shape, &layer);
+	(void)snprintf(other, sizeof(other), "%s/other", disk->path);
+	fd = open(other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(fallocate(fd, 0, 0, DISK_SIZE - 8 * MIB), 0);
+	assert_true(fill_disk(fixture, &layer) < 5);
+	close(fd);
+	assert_int_equal(unlink(other), 0);
+
+	/* Asked again every few seconds. */
+	for (unsigned i = 0; i < 100 && !caching(fixture); i++) {
+		layer_put_unit(&layer, 8);
+		(void)usleep(100000);
+	}
+	assert_true(caching(fixture));
+	layer_put_unit(&layer, 9);
+	layer_leave(&layer);
+	fixture_close(fixture);
+	fixture_open(fixture);
+	layer_enter(fixture, &layer);
+	assert_true(layer_reads_unit(&layer, 9));
+	layer_leave(&layer);
+	disk_remove(disk);
+}
+
+static void a_store_on_a_read_only_file_system_is_read(void **state)
+{
+	(void)state;
+	const struct layer_shape shape = {
+		.seed = 1, .contents = 1, .n_units = 6, .unit_size = 50000, .zero_unit = 99};
+	const uint8_t known[32] = {1}, unknown[32] = {2}, other[32] = {3};
+	struct disk *disk = disk_make(mount_ext4, "ext4 on a loop device");
+	struct fixture *fixture = disk->fixture;
+	uint32_t ids[4];
+	struct test_layer layer;
+	struct error err = {0};
+	char why[300];
+
+	fixture_open(fixture);
+	layer_make(fixture, &shape, &layer);
+	for (uint64_t i = 0; i < 4; i++)
+		layer_put_unit(&layer, i);
+	assert_int_equal(store_tree_id(fixture->store, known, &ids[0], &err), 0);
+	layer_leave(&layer);
+	fixture_close(fixture);
+	remount(disk, true);
+
+	fixture_open(fixture);
+	assert_false(store_caching(fixture->store, why, sizeof(why)));
+	assert_non_null(strstr(why, "read-only"));
+	layer_enter(fixture, &layer);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_true(layer_reads_unit(&layer, i));
+	assert_false(layer_reads_unit(&layer, 4));
+	layer_put_unit(&layer, 4);
+	assert_true(layer_reads(&layer, 4096 + 3 * 50000, 100000));
+	assert_int_equal(store_forget(layer.store, 1, &err), 0);
+	assert_false(layer_store_has(layer.store, 1));
+	assert_int_equal(layer_store_sync(layer.store, &err), 0);
+	layer_leave(&layer);
+
+	assert_int_equal(store_tree_id(fixture->store, known, &ids[1], &err), 0);
+	assert_int_equal(ids[1], ids[0]);
+	assert_int_equal(store_tree_id(fixture->store, unknown, &ids[1], &err), 0);
+	assert_int_equal(store_tree_id(fixture->store, other, &ids[2], &err), 0);
+	assert_int_not_equal(ids[1], ids[0]);
+	assert_int_not_equal(ids[1], ids[2]);
+	fixture_close(fixture);
+	fixture_open(fixture);
+	/* Not recorded, and the same again. */
+	assert_int_equal(store_tree_id(fixture->store, unknown, &ids[3], &err), 0);
+	assert_int_equal(ids[3], ids[1]);
+	disk_remove(disk);
+}
+
+static void a_read_only_directory_without_a_store_is_refused_with_advice(void **state)
+{
+	(void)state;
+	struct disk *disk = disk_make(mount_tmpfs, "tmpfs");
+	struct store *store;
+	struct error err = {0};
+
+	remount(disk, true);
+	assert_int_equal(store_open(&disk->fixture->options, &store, &err), -1);
+	assert_int_equal(err.kind, ERROR_READ_ONLY);
+	assert_non_null(strstr(err.message, "choose another --store"));
+	remount(disk, false);
+	disk_remove(disk);
+}
+
+static void a_disk_that_turns_read_only_keeps_serving(void **state)
+{
+	(void)state;
+	const struct layer_shape shape = {
+		.seed = 1, .contents = 1, .n_units = 6, .unit_size = 50000, .zero_unit = 99};
+	const uint8_t content[32] = {9};
+	struct disk *disk = disk_make(mount_ext4, "ext4 on a loop device");
+	struct fixture *fixture = disk->fixture;
+	char command[200];
+	struct test_layer layer;
+	struct error err = {0};
+	uint32_t id;
+
+	fixture_open(fixture);
+	layer_make(fixture, &shape, &layer);
+	layer_put_unit(&layer, 0);
+	assert_int_equal(layer_store_sync(layer.store, &err), 0);
+	/* What the kernel does on an error of the disk; a plain remount is refused while files are
+	 * open for writing. */
+	(void)snprintf(command, sizeof(command), "mount -o remount,abort %s", disk->path);
+	(void)run(command);
+	layer_put_unit(&layer, 1);
+	if (caching(fixture)) {
+		print_message("skipped: this kernel does not let a test break an ext4\n");
+		layer_leave(&layer);
+		disk_remove(disk);
+		skip();
+	}
+	assert_true(layer_reads_unit(&layer, 0));
+	assert_true(layer_reads_unit(&layer, 1));
+	assert_int_equal(store_tree_id(fixture->store, content, &id, &err), 0);
+	layer_leave(&layer);
+	disk_remove(disk);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_full_ext4_is_served_without_caching),
+		cmocka_unit_test(a_full_tmpfs_is_served_without_caching),
+		cmocka_unit_test(caching_goes_on_when_there_is_room_again),
+		cmocka_unit_test(a_store_on_a_read_only_file_system_is_read),
+		cmocka_unit_test(a_read_only_directory_without_a_store_is_refused_with_advice),
+		cmocka_unit_test(a_disk_that_turns_read_only_keeps_serving),
+	};
+	return cmocka_run_group_tests_name("store/disk", tests, NULL, NULL);
+}
