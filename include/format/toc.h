@@ -28,7 +28,7 @@ enum {
 	TOC_MAX_XATTRS = 1024, /* of one entry; value at most 65535 bytes, name at most 255 */
 };
 
-/* One extended attribute of an entry. */
+/* One extended attribute of an entry. Where a name occurs twice, the later one counts. */
 struct toc_xattr {
 	const char *name; /* full: "security.capability" */
 	const uint8_t *value;
