@@ -20,7 +20,7 @@ enum {
 #define LARGE_UNIT_SIZE (UINT64_C(64) << 20)
 #define LARGE_PIECE_SIZE (UINT64_C(8) << 20)
 #define REQUEST_MIN_SIZE (UINT64_C(1) << 20)
-#define REQUEST_MAX_SIZE (UINT64_C(16) << 20)
+#define REQUEST_MAX_SIZE (UINT64_C(8) << 20)
 #define BRIDGED_GAP (UINT64_C(64) << 10)
 
 enum flight_state {
