@@ -11,6 +11,7 @@
  * and serves is built from one of these. */
 struct node;
 
+/* What a process is told; zero means the default everywhere. */
 struct node_options {
 	const char *store_dir;
 	const char *owner;      /* what this process does, for others who want the store */
