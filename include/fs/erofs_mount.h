@@ -10,7 +10,7 @@
 /* The EROFS face: the kernel mounts an index itself and asks FUSE only for bytes of data files. */
 
 /* Whether this process and kernel can; otherwise why says what is missing ("needs root",
- * "kernel 6.1 has no file-backed EROFS"). Tried for real once, with a tiny image of our own. */
+ * "kernel 6.1 has no file-backed EROFS"). Asked from the kernel, by offering it a file. */
 bool erofs_mount_supported(char *why, size_t why_size);
 
 /* Which tree is mounted where. */
@@ -18,7 +18,6 @@ struct erofs_mount_options {
 	struct tree *tree;
 	const char *data_dir; /* where data/<id> of a tree-0 session is mounted */
 	const char *mountpoint;
-	const char *source; /* first column of /proc/mounts */
 	bool suid;
 	bool dev;
 };
