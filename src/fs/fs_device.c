@@ -3,6 +3,7 @@
  * completed, and no request left without an answer because its reply could not be written. */
 #include <errno.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,11 +11,24 @@
 #include "base/log.h"
 #include "fs_internal.h"
 
+enum { WATCH_INTERVAL_MS = 100 };
+
+/* One thread at least comes here again: that which was told of the interrupt. */
+static void look_after_readers(struct fs_session *session, int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+	while (fs_park_is_watching(&session->park) && poll(&poll_fd, 1, WATCH_INTERVAL_MS) == 0)
+		fs_park_look(&session->park);
+}
+
 static ssize_t device_read(int fd, void *data, size_t size, void *userdata)
 {
 	struct fs_session *session = userdata;
-	ssize_t n = read(fd, data, size);
+	ssize_t n;
 
+	look_after_readers(session, fd);
+	n = read(fd, data, size);
 	if (n <= 0)
 		return n;
 	atomic_fetch_add_explicit(&session->n_requests, 1, memory_order_relaxed);

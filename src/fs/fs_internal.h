@@ -24,11 +24,14 @@ struct fs_park {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	size_t max;
-	size_t n;                        /* guarded by lock; under way */
-	struct parked_read *under_way;   /* guarded by lock; those of them that found nothing */
-	struct parked_read *queue;       /* guarded by lock; the first is started first */
-	struct parked_read **queue_tail; /* guarded by lock */
-	bool closing;                    /* guarded by lock */
+	size_t n;                         /* guarded by lock; under way */
+	struct parked_read *under_way;    /* guarded by lock; those of them that found nothing */
+	struct parked_read *queue;        /* guarded by lock; the first is started first */
+	struct parked_read **queue_tail;  /* guarded by lock */
+	bool closing;                     /* guarded by lock */
+	struct parked_read *watched;      /* guarded by lock; interrupted, and not to be answered */
+	struct parked_read *watched_last; /* guarded by lock */
+	atomic_uint n_watched;
 	atomic_uint_fast64_t n_interrupted;
 };
 
@@ -137,6 +140,10 @@ void fs_park_init(struct fs_park *park, size_t max);
 /* Cancels what is still waiting and returns when it has ended. Nothing is started any more. */
 void fs_park_drain(struct fs_park *park);
 void fs_park_destroy(struct fs_park *park);
+/* fs_park_watch.c: while fs_park_is_watching(), fs_park_look() is to be called a few times a
+ * second. */
+bool fs_park_is_watching(struct fs_park *park);
+void fs_park_look(struct fs_park *park);
 /* How many reads have not been answered. */
 size_t fs_park_n(struct fs_park *park);
 /* Answers @request with bytes [off, off + size) of a layer's data space, now or later. */

@@ -19,7 +19,9 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 	const struct fs_session *session = userdata;
 
 	want(connection, FUSE_CAP_ASYNC_READ, true);
-	want(connection, FUSE_CAP_ASYNC_DIO, true);
+	/* With it a reader around the page cache cannot be killed while it waits. The EROFS face
+	 * does not wait there, and reads the data files of tree 0 in parallel. */
+	want(connection, FUSE_CAP_ASYNC_DIO, session->tree == NULL);
 	want(connection, FUSE_CAP_CACHE_SYMLINKS, true);
 	want(connection, FUSE_CAP_READDIRPLUS, true);
 	want(connection, FUSE_CAP_READDIRPLUS_AUTO, false);

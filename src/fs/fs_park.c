@@ -18,33 +18,15 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "fs_internal.h"
+#include "fs_park.h"
 
-enum state { STARTING, DONE_EARLY, INTERRUPTED, PARKED, CLAIMED };
-enum list { UNLISTED, UNDER_WAY, QUEUED };
-
-struct parked_read {
-	struct layer_read read;
-	struct fs_session *session; /* borrowed */
-	fuse_req_t request;         /* of whoever answers it */
-	atomic_int state;
-	atomic_uint refs;
-	bool registered;            /* starting thread only */
-	struct stored_range *range; /* owned; of a read that is DONE_EARLY. NULL: it failed */
-
-	enum list list;           /* guarded by the park's lock, and what follows */
-	struct parked_read *next; /* in its list */
-	struct parked_read *prev; /* of those under way */
-	bool cancelled;
-};
-
-static void parked_unref(struct parked_read *parked)
+void parked_unref(struct parked_read *parked)
 {
 	if (atomic_fetch_sub(&parked->refs, 1) == 1)
 		free(parked);
 }
 
-static bool move(struct parked_read *parked, enum state from, enum state to)
+static bool move(struct parked_read *parked, enum parked_state from, enum parked_state to)
 {
 	int expected = (int)from;
 
@@ -115,18 +97,24 @@ static struct parked_read *leave(struct parked_read *parked)
 	return following;
 }
 
-static void reply_range(fuse_req_t request, struct stored_range *range)
+/* The answers; whoever gives one has moved the state. */
+static void reply_done(struct parked_read *parked, struct stored_range *range)
 {
+	if (parked->registered) {
+		fuse_req_interrupt_func(parked->request, NULL, NULL);
+		parked_unwatch(parked);
+	}
 	if (range)
-		(void)fuse_reply_buf(
-			request, (const char *)stored_range_data(range), stored_range_size(range));
+		(void)fuse_reply_buf(parked->request, (const char *)stored_range_data(range),
+			stored_range_size(range));
 	else
-		(void)fuse_reply_err(request, EIO);
+		(void)fuse_reply_err(parked->request, EIO);
 	stored_range_free(range);
 }
 
 static void reply_interrupted(struct parked_read *parked)
 {
+	parked_unwatch(parked);
 	atomic_fetch_add_explicit(&parked->session->park.n_interrupted, 1, memory_order_relaxed);
 	(void)fuse_reply_err(parked->request, EINTR);
 }
@@ -136,9 +124,7 @@ static struct parked_read *answer_done(struct parked_read *parked)
 {
 	struct parked_read *following;
 
-	if (parked->registered)
-		fuse_req_interrupt_func(parked->request, NULL, NULL);
-	reply_range(parked->request, TAKE_PTR(parked->range));
+	reply_done(parked, TAKE_PTR(parked->range));
 	following = leave(parked);
 	parked_unref(parked);
 	parked_unref(parked);
@@ -153,32 +139,44 @@ static void answer_interrupted(struct parked_read *parked)
 	parked_unref(parked);
 }
 
-/* Any thread of the session, under a lock of the request. */
-static void on_interrupt(fuse_req_t request, void *data)
+void parked_interrupt(struct parked_read *parked, bool in_callback)
 {
-	struct parked_read *parked = data;
 	struct fs_park *park = &parked->session->park;
 	bool queued = false;
 	bool mine = false;
 
-	(void)request;
 	pthread_mutex_lock(&park->lock);
 	if (parked->list == QUEUED) {
 		queue_remove(park, parked);
+		atomic_store(&parked->state, CLAIMED);
 		queued = true;
 	} else if (!move(parked, STARTING, INTERRUPTED))
 		mine = move(parked, PARKED, CLAIMED);
 	pthread_mutex_unlock(&park->lock);
+	if (!queued && !mine)
+		return;
 
-	if (queued) {
-		reply_interrupted(parked);
+	if (!in_callback)
+		fuse_req_interrupt_func(parked->request, NULL, NULL);
+	reply_interrupted(parked);
+	if (queued)
+		/* The layer has never seen it. */
 		parked_unref(parked);
-		parked_unref(parked);
-	} else if (mine) {
-		reply_interrupted(parked);
+	else
 		layer_read_cancel(&parked->read);
-		parked_unref(parked);
-	}
+	parked_unref(parked);
+}
+
+/* Any thread of the session, under a lock of the request. */
+static void on_interrupt(fuse_req_t request, void *data)
+{
+	struct parked_read *parked = data;
+
+	(void)request;
+	if (reader_is_dying(parked->pid))
+		parked_interrupt(parked, true);
+	else
+		parked_watch(parked);
 }
 
 static void register_interrupt(struct parked_read *parked)
@@ -231,8 +229,7 @@ static void on_done(struct layer_read *read, struct stored_range *range, const s
 	if (move(parked, STARTING, DONE_EARLY))
 		return;
 	if (move(parked, PARKED, CLAIMED)) {
-		fuse_req_interrupt_func(parked->request, NULL, NULL);
-		reply_range(parked->request, TAKE_PTR(parked->range));
+		reply_done(parked, TAKE_PTR(parked->range));
 		parked_unref(parked);
 	} else
 		stored_range_free(TAKE_PTR(parked->range));
@@ -253,7 +250,7 @@ static bool answer_from_store(struct parked_read *parked)
 			0 ||
 		!present)
 		return false;
-	reply_range(parked->request, range);
+	reply_done(parked, range);
 	parked_unref(parked);
 	parked_unref(parked);
 	return true;
@@ -311,6 +308,7 @@ void fs_park_read(struct fs_session *session, fuse_req_t request, struct layer *
 	}
 	parked->session = session;
 	parked->request = request;
+	parked->pid = fuse_req_ctx(request)->pid;
 	parked->read.layer = layer;
 	parked->read.off = off;
 	parked->read.size = size;
@@ -330,6 +328,7 @@ void fs_park_init(struct fs_park *park, size_t max)
 	park->max = max;
 	park->queue_tail = &park->queue;
 	atomic_init(&park->n_interrupted, 0);
+	atomic_init(&park->n_watched, 0);
 }
 
 /* Under the lock; one that was not cancelled yet. */
@@ -356,7 +355,7 @@ void fs_park_drain(struct fs_park *park)
 		parked = park->queue;
 		queue_remove(park, parked);
 		pthread_mutex_unlock(&park->lock);
-		(void)fuse_reply_err(parked->request, EIO);
+		reply_done(parked, NULL);
 		parked_unref(parked);
 		parked_unref(parked);
 		pthread_mutex_lock(&park->lock);
