@@ -16,7 +16,9 @@
 struct layer_store;
 
 /* @units is borrowed and outlives the handle. While it is open the layer counts as mounted and is
- * not evicted. Presence claimed by the database for another unit table is dropped. */
+ * not evicted. Presence claimed by the database for another unit table is dropped; while the layer
+ * is open with another one, this is ERROR_BUSY. Several handles of a layer share what it has.
+ * Reads the whole unit table, and may wait for an eviction: threads that may block. */
 MUST_CHECK int layer_store_open(struct store *store, const uint8_t key[32],
 	const struct unit_table *units, struct layer_store **out, struct error *err);
 void layer_store_close(struct layer_store *layer);
@@ -49,8 +51,8 @@ void stored_range_freep(struct stored_range **range);
  * store_put() - keep the verified bytes of unit @i; readers see it when this returns.
  *
  * All zeros become a hole. When the disk is full or read-only the chunk is kept in bounded memory
- * instead and the call succeeds; store_caching() tells. Already present: nothing to do.
- * Threads: workers.
+ * instead and the call succeeds; store_caching() tells. Already present: nothing to do. Waits for
+ * the disk when too much that was put is not durable yet. Threads: workers.
  */
 MUST_CHECK int store_put(
 	struct layer_store *layer, uint64_t i, struct verified_chunk *chunk, struct error *err);
@@ -70,6 +72,7 @@ bool layer_store_may_copy(const struct layer_store *layer);
 
 /**
  * store_forget() - a unit that was found damaged reads as missing, on disk too once this returned.
+ * (A store on a read-only file system forgets it until it is closed.)
  * Threads: workers.
  */
 MUST_CHECK int store_forget(struct layer_store *layer, uint64_t i, struct error *err);

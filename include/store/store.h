@@ -19,7 +19,7 @@ struct store_options {
 	const char *owner; /* one line for others to read: what this process does, e.g. its mount */
 	uint64_t quota_bytes;   /* allocated bytes of everything in dir; 0: no limit in bytes */
 	unsigned quota_percent; /* of the file system; 0: no limit in percent */
-	uint64_t chunk_memory;  /* bytes of chunks kept in memory while nothing can be cached */
+	uint64_t chunk_memory;  /* bytes of chunks kept while nothing can be cached; 0: 64 MiB */
 };
 
 /**
@@ -27,13 +27,16 @@ struct store_options {
  * @err: ERROR_BUSY names the owner's pid and what it does, and says what to do instead.
  *
  * A directory on a read-only file system opens (store_caching() is false) when it holds a store;
- * a database of a newer version is ERROR_UNSUPPORTED; one that is damaged is set aside beside the
- * new one, with a warning, and never deleted.
+ * those who only read share it. A database of a newer version is ERROR_UNSUPPORTED; one that is
+ * damaged is set aside beside the new one, with a warning, and never deleted: nothing is claimed
+ * then, and tree ids go on behind those given before. When the last owner did not close the store
+ * the database is walked through first, in a child process. Call it after fork().
  */
 MUST_CHECK int store_open(
 	const struct store_options *options, struct store **out, struct error *err);
 
-/* Commits what was written and gives up ownership. No layer is open. NULL is allowed. */
+/* Commits what was written and gives up ownership. No layer is open and every stored_range was
+ * freed. NULL is allowed. */
 void store_close(struct store *store);
 void store_closep(struct store **store);
 
@@ -53,12 +56,16 @@ const char *store_dir(const struct store *store);
 bool store_caching(struct store *store, char *why, size_t why_size);
 
 /* The id of the tree with this index content, bound durably before this returns and never given
- * to another tree; 1 to 2^24 - 1. @content: SHA-256 of the index file. */
+ * to another tree; 1 to 2^24 - 1. @content: SHA-256 of the index file. Where it cannot be recorded
+ * (the disk is read-only, full or failing) the id follows from the content, above 2^23: another
+ * process gets the same for it unless two contents collide, and this one never gives it twice. */
 MUST_CHECK int store_tree_id(
 	struct store *store, const uint8_t content[32], uint32_t *id, struct error *err);
 
 /* Manifests, configs and the like, by digest; at most 4 MiB. put checks the digest; get checks it
- * again (*found false when absent or damaged). @data: malloc()ed, the caller's. */
+ * again (*found false when absent or damaged). @data: malloc()ed, the caller's. This and the
+ * records below are durable when put returns; a disk that takes nothing is ERROR_READ_ONLY or
+ * _NO_SPACE. */
 MUST_CHECK int store_document_put(struct store *store, const struct digest *digest,
 	const char *media_type, const void *data, size_t size, struct error *err);
 MUST_CHECK int store_document_get(struct store *store, const struct digest *digest, bool *found,

@@ -19,7 +19,7 @@ struct cache_layer {
 	uint64_t size;
 	uint64_t present;
 	uint64_t allocated;
-	int64_t used_s; /* wall clock of the last open */
+	int64_t used_s; /* wall clock of the last open or close */
 	bool open;      /* in use by this process */
 };
 
@@ -47,7 +47,7 @@ struct cache_verify_options {
 	bool repair; /* forget what is wrong, so that it is fetched again */
 	/* Called now and then for a progress bar; non-zero stops early. */
 	int (*progress)(void *arg, uint64_t checked_bytes, uint64_t total_bytes);
-	/* A finding: layer key, unit, what is wrong. */
+	/* A finding: layer key, unit (UINT64_MAX: the layer as a whole), what is wrong. */
 	void (*finding)(void *arg, const uint8_t key[32], uint64_t unit, const char *what);
 	void *arg;
 };

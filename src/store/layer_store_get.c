@@ -52,7 +52,7 @@ static int read_error(
 		" of the layer)",
 		size, off, layer->store->dir, name, first, first + (n > 0 ? n - 1 : 0));
 	/* A file that ends too early is a disk that lost something, not a format. */
-	if (err && err->kind != ERROR_NO_MEMORY)
+	if (err && err->kind != ERROR_NO_MEMORY && err->kind != ERROR_UNAVAILABLE)
 		err->kind = ERROR_IO;
 	return -1;
 }

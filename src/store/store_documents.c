@@ -31,13 +31,34 @@ static int run_put(struct store *store, struct writer_job *base, struct error *e
 	return db_write(store->db, put, job, job->what, err);
 }
 
+static int is_recorded(
+	struct store *store, const struct put_job *job, bool *recorded, struct error *err)
+{
+	CLEANUP(db_read_end) struct db_txn txn = {0};
+	MDB_val value;
+	int code;
+
+	if (db_read_begin(store->db, &txn, err) < 0)
+		return -1;
+	code = db_get(&txn, job->table, job->key, RECORD_KEY_SIZE, &value);
+	if (code != 0 && code != MDB_NOTFOUND)
+		return db_error(store->db, err, code, job->what);
+	*recorded = code == 0 && value.mv_size == job->value->size &&
+		    memcmp(value.mv_data, job->value->data, value.mv_size) == 0;
+	return 0;
+}
+
+/* What is mounted again is there already, and a commit costs a write to the disk. */
 int writer_put_record(struct store *store, enum db_table table, const uint8_t key[RECORD_KEY_SIZE],
 	const struct buffer *value, const char *what, struct error *err)
 {
 	struct put_job job = {
 		.job.run = run_put, .table = table, .key = key, .value = value, .what = what};
+	bool recorded = false;
 
-	return writer_call(store, &job.job, err);
+	if (is_recorded(store, &job, &recorded, err) < 0)
+		return -1;
+	return recorded ? 0 : writer_call(store, &job.job, err);
 }
 
 /* Digests of any algorithm in keys of one size. */

@@ -108,6 +108,7 @@ struct writer {
 	struct layer_state *queue;
 	uint64_t pending_bytes;
 	uint64_t n_pending;
+	unsigned n_pinned;    /* files that pending units hold open */
 	uint64_t deadline_ns; /* of the queue; 0: nothing in it */
 	uint64_t wanted;      /* flushes asked for */
 	uint64_t flushed;     /* the last of them that is done */

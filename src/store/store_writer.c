@@ -125,6 +125,31 @@ static bool add(struct store *store, struct layer_state *layer, const struct pen
 	return true;
 }
 
+static bool batch_is_full(const struct writer *writer)
+{
+	return writer->pending_bytes >= WRITER_BATCH_BYTES ||
+	       writer->n_pending >= WRITER_BATCH_UNITS;
+}
+
+/* So many dirty bytes or open files that whoever puts more waits for the disk. */
+static bool is_far_behind(const struct store *store)
+{
+	return store->writer.pending_bytes >= WRITER_MAX_BYTES ||
+	       store->writer.n_pinned >= store->files.limit / 2;
+}
+
+/* Under the lock. True when it failed. One flush and no more: one that fails makes no room, and
+ * must not hold anybody. */
+static bool wait_for_flush(struct writer *writer)
+{
+	uint64_t ticket = ++writer->wanted;
+
+	(void)pthread_cond_signal(&writer->wake);
+	while (writer->flushed < ticket)
+		(void)pthread_cond_wait(&writer->done, &writer->lock);
+	return writer->failed >= ticket;
+}
+
 void writer_add(struct store *store, struct layer_state *layer, struct data_file *file,
 	const struct pending_unit *unit)
 {
@@ -135,9 +160,12 @@ void writer_add(struct store *store, struct layer_state *layer, struct data_file
 	if (add(store, layer, unit, 1, batch_ns) && !layer->pending.file) {
 		layer->pending.file = pin;
 		pin = NULL;
+		writer->n_pinned++;
 	}
-	if (writer->pending_bytes >= WRITER_BATCH_BYTES || writer->n_pending >= WRITER_BATCH_UNITS)
+	if (batch_is_full(writer))
 		(void)pthread_cond_signal(&writer->wake);
+	if (is_far_behind(store))
+		(void)wait_for_flush(writer);
 	(void)pthread_mutex_unlock(&writer->lock);
 
 	data_file_close(&store->files, pin);
@@ -185,17 +213,12 @@ int writer_sync(struct store *store, struct error *err)
 {
 	struct writer *writer = &store->writer;
 	bool failed;
-	uint64_t ticket;
 
 	if (!writer->started)
 		return 0;
 	assert(!on_writer(store));
 	(void)pthread_mutex_lock(&writer->lock);
-	ticket = ++writer->wanted;
-	(void)pthread_cond_signal(&writer->wake);
-	while (writer->flushed < ticket)
-		(void)pthread_cond_wait(&writer->done, &writer->lock);
-	failed = writer->failed >= ticket;
+	failed = wait_for_flush(writer);
 	if (failed && err)
 		*err = writer->failure;
 	(void)pthread_mutex_unlock(&writer->lock);
@@ -215,6 +238,7 @@ static void take_queue(struct writer *writer, struct flush *flush)
 	writer->queue = NULL;
 	writer->pending_bytes = 0;
 	writer->n_pending = 0;
+	writer->n_pinned = 0;
 	writer->deadline_ns = 0;
 
 	if (writer->n_stale > 0) {
@@ -236,6 +260,7 @@ static void give_back(struct store *store, struct layer_state *layer)
 		!layer->pending.file) {
 		layer->pending.file = units->file;
 		units->file = NULL;
+		writer->n_pinned++;
 	}
 	(void)pthread_mutex_unlock(&writer->lock);
 }
@@ -283,8 +308,7 @@ static bool flush_is_due(const struct writer *writer)
 		return true;
 	if (writer->deadline_ns == 0)
 		return false;
-	return writer->stop || writer->pending_bytes >= WRITER_BATCH_BYTES ||
-	       writer->n_pending >= WRITER_BATCH_UNITS || clock_now_ns() >= writer->deadline_ns;
+	return writer->stop || batch_is_full(writer) || clock_now_ns() >= writer->deadline_ns;
 }
 
 /* Under the lock, which is not held while waiting. */

@@ -8,6 +8,7 @@
 enum {
 	WRITER_BATCH_BYTES = 64 << 20,
 	WRITER_BATCH_UNITS = 16384,
+	WRITER_MAX_BYTES = 4 * WRITER_BATCH_BYTES,
 	WRITER_MAX_PENDING = 262144, /* beyond, a unit is not made durable: it is fetched again */
 	WRITER_MAX_STALE = 4096,
 };
@@ -27,7 +28,7 @@ MUST_CHECK int writer_put_record(struct store *store, enum db_table table,
 	struct error *err);
 
 /* A unit was written through @file. Without memory to remember that it is not made durable, and is
- * fetched again by the next owner. */
+ * fetched again by the next owner. Waits for the disk when that is far behind. */
 void writer_add(struct store *store, struct layer_state *layer, struct data_file *file,
 	const struct pending_unit *unit);
 

@@ -3,9 +3,11 @@
 
 #include "support/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -295,14 +297,30 @@ static void an_empty_layer_is_complete(void **state)
 	layer_leave(&layer);
 }
 
+static unsigned n_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(directory);
+	while (readdir(directory))
+		n++;
+	closedir(directory);
+	return n;
+}
+
 static void more_layers_than_descriptors_can_be_open(void **state)
 {
-	enum { N_LAYERS = 300 };
+	enum { N_LAYERS = 300, LIMIT = 512 };
+	const struct rlimit limit = {.rlim_cur = LIMIT, .rlim_max = LIMIT};
 	struct fixture *fixture = *state;
 	static struct test_layer layers[N_LAYERS];
 	struct layer_shape shape = {.n_units = 2, .unit_size = 100, .zero_unit = 9};
 	struct error err = {0};
 
+	fixture_close(fixture);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	fixture_open(fixture);
 	for (unsigned i = 0; i < N_LAYERS; i++) {
 		shape.seed = 100 + i;
 		shape.contents = 100 + i;
@@ -313,6 +331,8 @@ static void more_layers_than_descriptors_can_be_open(void **state)
 	for (int round = 0; round < 2; round++)
 		for (unsigned i = 0; i < N_LAYERS; i++)
 			assert_true(layer_reads_unit(&layers[i], 1));
+	/* Two for each of the files that stay open: an eighth of the limit. */
+	assert_true(n_descriptors() < LIMIT / 4 + 30);
 	for (unsigned i = 0; i < N_LAYERS; i++)
 		layer_leave(&layers[i]);
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk_fixture.h"
 #include "store/store_cache.h"
-#include "store_fixture.h"
 
 /* The second layer's unit i is the first's unit i + 3, at another alignment. */
 static const struct layer_shape first_shape = {
@@ -174,6 +174,53 @@ static void a_source_whose_file_is_gone_is_no_source(void **state)
 	layer_leave(&second);
 }
 
+static uint64_t n_free(struct fixture *fixture)
+{
+	struct cache_usage usage;
+	struct error err = {0};
+
+	assert_int_equal(cache_usage(fixture->store, &usage, &err), 0);
+	return usage.file_system_free;
+}
+
+static void a_copy_shares_the_disk_with_its_source_where_the_file_system_can(void **state)
+{
+	(void)state;
+	/* The last 1000 bytes of a unit are no whole block: they are written. */
+	const struct layer_shape source_shape = {.seed = 1,
+		.contents = 5,
+		.n_units = 8,
+		.unit_size = 4 * MIB + 1000,
+		.gap = 3096,
+		.zero_unit = 99};
+	struct disk *disk = disk_make(DISK_XFS);
+	struct layer_shape shape = source_shape;
+	struct test_layer source, copy;
+	struct error err = {0};
+	uint64_t before;
+
+	fixture_open(disk->fixture);
+	layer_make(disk->fixture, &source_shape, &source);
+	layer_put_all(&source);
+	assert_int_equal(layer_store_sync(source.store, &err), 0);
+	shape.seed = 2;
+	layer_make(disk->fixture, &shape, &copy);
+	before = n_free(disk->fixture);
+	for (uint64_t i = 0; i < shape.n_units; i++)
+		assert_true(copies(&copy, i));
+	assert_int_equal(layer_store_sync(copy.store, &err), 0);
+	assert_true(n_free(disk->fixture) + 8 * MIB > before);
+	for (uint64_t i = 0; i + 1 < shape.n_units; i++) {
+		uint64_t end = 4096 + i * (4 * MIB + 4096) + 4 * MIB;
+
+		assert_true(layer_reads(&copy, end - MIB, MIB));
+		assert_true(layer_reads(&copy, end - 500, 10000));
+	}
+	layer_leave(&copy);
+	layer_leave(&source);
+	disk_remove(disk);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -187,6 +234,7 @@ int main(void)
 		TEST(damage_in_a_closed_layer_is_found_and_forgotten),
 		TEST(a_layer_that_was_evicted_is_no_source),
 		TEST(a_source_whose_file_is_gone_is_no_source),
+		cmocka_unit_test(a_copy_shares_the_disk_with_its_source_where_the_file_system_can),
 	};
 	return cmocka_run_group_tests_name("store/layer_store_copy", tests, NULL, NULL);
 }

@@ -4,106 +4,13 @@
 
 #include "support/test.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_fixture.h"
-
-enum { MIB = 1 << 20, DISK_SIZE = 24 * MIB };
-
-/* A file system in a mount namespace of this process. */
-struct disk {
-	char image[64];
-	char path[64];
-	struct fixture *fixture; /* its store is not open */
-};
-
-static int run(const char *command)
-{
-	int status = system(command);
-
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-/* Explains itself and skips the test where such things are not allowed. */
-static void require_mounts(void)
-{
-	if (geteuid() != 0) {
-		print_message("skipped: mounting needs root\n");
-		skip();
-	}
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-		print_message("skipped: no mount namespace: %s\n", strerror(errno));
-		skip();
-	}
-}
-
-static bool mount_ext4(struct disk *disk)
-{
-	char command[300];
-	int fd;
-
-	(void)snprintf(disk->image, sizeof(disk->image), "/tmp/varve-test-image-XXXXXX");
-	fd = mkstemp(disk->image);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
-	close(fd);
-	(void)snprintf(command, sizeof(command),
-		"mkfs.ext4 -q -m 0 %s >/dev/null 2>&1 && mount -o loop %s %s "
-		"2>/dev/null",
-		disk->image, disk->image, disk->path);
-	return run(command) == 0;
-}
-
-static bool mount_tmpfs(struct disk *disk)
-{
-	char options[64];
-
-	(void)snprintf(options, sizeof(options), "size=%d", DISK_SIZE);
-	return mount("none", disk->path, "tmpfs", 0, options) == 0;
-}
-
-static void disk_remove(struct disk *disk)
-{
-	if (disk->fixture)
-		fixture_free(disk->fixture);
-	(void)umount2(disk->path, MNT_DETACH);
-	(void)rmdir(disk->path);
-	if (disk->image[0])
-		(void)unlink(disk->image);
-	free(disk);
-}
-
-static struct disk *disk_make(bool (*mount_it)(struct disk *disk), const char *name)
-{
-	struct disk *disk = calloc(1, sizeof(*disk));
-
-	require_mounts();
-	assert_non_null(disk);
-	(void)snprintf(disk->path, sizeof(disk->path), "/tmp/varve-test-disk-XXXXXX");
-	assert_non_null(mkdtemp(disk->path));
-	if (!mount_it(disk)) {
-		print_message("skipped: cannot mount %s here\n", name);
-		disk_remove(disk);
-		skip();
-	}
-	disk->fixture = fixture_new(disk->path);
-	return disk;
-}
-
-static void remount(struct disk *disk, bool read_only)
-{
-	assert_int_equal(mount("none", disk->path, NULL,
-				 (unsigned long)(MS_REMOUNT | (read_only ? MS_RDONLY : 0)), NULL),
-		0);
-}
+#include "disk_fixture.h"
 
 static bool caching(struct fixture *fixture)
 {
@@ -173,7 +80,7 @@ static void expect_service_on_a_full_disk(struct disk *disk)
 static void a_full_ext4_is_served_without_caching(void **state)
 {
 	(void)state;
-	struct disk *disk = disk_make(mount_ext4, "ext4 on a loop device");
+	struct disk *disk = disk_make(DISK_EXT4);
 
 	expect_service_on_a_full_disk(disk);
 	disk_remove(disk);
@@ -182,7 +89,7 @@ static void a_full_ext4_is_served_without_caching(void **state)
 static void a_full_tmpfs_is_served_without_caching(void **state)
 {
 	(void)state;
-	struct disk *disk = disk_make(mount_tmpfs, "tmpfs");
+	struct disk *disk = disk_make(DISK_TMPFS);
 
 	expect_service_on_a_full_disk(disk);
 	disk_remove(disk);
@@ -193,7 +100,7 @@ static void caching_goes_on_when_there_is_room_again(void **state)
 	(void)state;
 	const struct layer_shape shape = {
 		.seed = 1, .contents = 1, .n_units = 10, .unit_size = MIB, .zero_unit = 99};
-	struct disk *disk = disk_make(mount_tmpfs, "tmpfs");
+	struct disk *disk = disk_make(DISK_TMPFS);
 	struct fixture *fixture = disk->fixture;
 	struct test_layer layer;
 	char other[100];
@@ -231,7 +138,8 @@ static void a_store_on_a_read_only_file_system_is_read(void **state)
 	const struct layer_shape shape = {
 		.seed = 1, .contents = 1, .n_units = 6, .unit_size = 50000, .zero_unit = 99};
 	const uint8_t known[32] = {1}, unknown[32] = {2}, other[32] = {3};
-	struct disk *disk = disk_make(mount_ext4, "ext4 on a loop device");
+	const struct store_ref ref = {.digest.algorithm = DIGEST_SHA256, .resolved_s = 5};
+	struct disk *disk = disk_make(DISK_EXT4);
 	struct fixture *fixture = disk->fixture;
 	uint32_t ids[4];
 	struct test_layer layer;
@@ -244,8 +152,9 @@ static void a_store_on_a_read_only_file_system_is_read(void **state)
 		layer_put_unit(&layer, i);
 	assert_int_equal(store_tree_id(fixture->store, known, &ids[0], &err), 0);
 	layer_leave(&layer);
+	assert_int_equal(store_ref_put(fixture->store, "r.example/a", &ref, &err), 0);
 	fixture_close(fixture);
-	remount(disk, true);
+	disk_remount(disk, true);
 
 	fixture_open(fixture);
 	assert_false(store_caching(fixture->store, why, sizeof(why)));
@@ -261,6 +170,9 @@ static void a_store_on_a_read_only_file_system_is_read(void **state)
 	assert_int_equal(layer_store_sync(layer.store, &err), 0);
 	layer_leave(&layer);
 
+	assert_int_equal(store_ref_put(fixture->store, "r.example/a", &ref, &err), 0);
+	assert_int_equal(store_ref_put(fixture->store, "r.example/b", &ref, &err), -1);
+	assert_int_equal(err.kind, ERROR_READ_ONLY);
 	assert_int_equal(store_tree_id(fixture->store, known, &ids[1], &err), 0);
 	assert_int_equal(ids[1], ids[0]);
 	assert_int_equal(store_tree_id(fixture->store, unknown, &ids[1], &err), 0);
@@ -278,15 +190,15 @@ static void a_store_on_a_read_only_file_system_is_read(void **state)
 static void a_read_only_directory_without_a_store_is_refused_with_advice(void **state)
 {
 	(void)state;
-	struct disk *disk = disk_make(mount_tmpfs, "tmpfs");
+	struct disk *disk = disk_make(DISK_TMPFS);
 	struct store *store;
 	struct error err = {0};
 
-	remount(disk, true);
+	disk_remount(disk, true);
 	assert_int_equal(store_open(&disk->fixture->options, &store, &err), -1);
 	assert_int_equal(err.kind, ERROR_READ_ONLY);
 	assert_non_null(strstr(err.message, "choose another --store"));
-	remount(disk, false);
+	disk_remount(disk, false);
 	disk_remove(disk);
 }
 
@@ -296,7 +208,7 @@ static void a_disk_that_turns_read_only_keeps_serving(void **state)
 	const struct layer_shape shape = {
 		.seed = 1, .contents = 1, .n_units = 6, .unit_size = 50000, .zero_unit = 99};
 	const uint8_t content[32] = {9};
-	struct disk *disk = disk_make(mount_ext4, "ext4 on a loop device");
+	struct disk *disk = disk_make(DISK_EXT4);
 	struct fixture *fixture = disk->fixture;
 	char command[200];
 	struct test_layer layer;
@@ -310,7 +222,7 @@ static void a_disk_that_turns_read_only_keeps_serving(void **state)
 	/* What the kernel does on an error of the disk; a plain remount is refused while files are
 	 * open for writing. */
 	(void)snprintf(command, sizeof(command), "mount -o remount,abort %s", disk->path);
-	(void)run(command);
+	(void)disk_run(command);
 	layer_put_unit(&layer, 1);
 	if (caching(fixture)) {
 		print_message("skipped: this kernel does not let a test break an ext4\n");
