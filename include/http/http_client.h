@@ -59,6 +59,7 @@ enum http_failure {
 	HTTP_FAILURE_RESOLVE, /* the name of the host or proxy is unknown */
 	HTTP_FAILURE_CONNECT, /* refused, unreachable, no such socket */
 	HTTP_FAILURE_CONNECT_TIMEOUT,
+	HTTP_FAILURE_PROXY,   /* a proxy on the way refuses to connect us */
 	HTTP_FAILURE_STALLED, /* connected, then no byte for stall_timeout_ns */
 	HTTP_FAILURE_DEADLINE,
 	HTTP_FAILURE_CLOSED,     /* the connection ended before or inside the answer */

@@ -65,6 +65,25 @@ static void set_closed(struct http_request *request, CURLcode code, struct http_
 			reason);
 }
 
+/* False when no proxy had a say. */
+static bool set_proxy_failure(
+	struct http_request *request, CURLcode code, struct http_result *result)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(request->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	if (request->sent_ns || (status < 300 && code != CURLE_PROXY))
+		return false;
+	if (status >= 300)
+		http_result_set(request, result, HTTP_FAILURE_PROXY,
+			status == 407 ? ERROR_UNAUTHORIZED : ERROR_UNAVAILABLE,
+			"the proxy refuses to connect to %s: status %ld", request->host, status);
+	else
+		http_result_set(request, result, HTTP_FAILURE_PROXY, ERROR_UNAVAILABLE,
+			"the proxy refuses: %s", request->curl_message);
+	return true;
+}
+
 static void set_failure(struct http_request *request, CURLcode code, struct http_result *result)
 {
 	const char *detail =
@@ -122,7 +141,8 @@ void http_result_from_curl(struct http_request *request, CURLcode code, struct h
 		result->failure = request->own_failure;
 		return;
 	}
-	if (code == CURLE_OK || http_result_from_handshake(request, code, result))
+	if (code == CURLE_OK || http_result_from_handshake(request, code, result) ||
+		set_proxy_failure(request, code, result))
 		return;
 	set_failure(request, code, result);
 }
