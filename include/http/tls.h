@@ -30,8 +30,8 @@ struct tls_settings_options {
 	const struct tls_client_pair *pairs;
 	size_t n_pairs;
 	enum tls_verify verify;
-	/* Settings whose copy of the system's authorities is shared where its files are unchanged:
-	 * a copy takes about 2 MiB. NULL reads them again. Borrowed for the call. */
+	/* Settings whose copy of the system's authorities is shared where its files are unchanged.
+	 * NULL reads them again. Borrowed for the call. */
 	const struct tls_settings *system_from;
 };
 

@@ -104,7 +104,7 @@ static int load_system(
 		settings->system = tls_system_ref(from->system);
 	else if (tls_system_load(&settings->system, err) < 0)
 		return -1;
-	return trust(settings, settings->system->authorities, err);
+	return tls_lookup_add(settings->store, settings->system, err);
 }
 
 static int load_pairs(struct tls_settings *settings, const struct tls_settings_options *options,
