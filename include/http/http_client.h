@@ -23,6 +23,9 @@ struct http_client_options {
 	const char *user_agent;   /* NULL: "varve/" and the version */
 	unsigned max_connections; /* per host and TLS settings; 0: 8 */
 	unsigned max_streams;     /* HTTP/2 requests that share one connection; 0: 4 */
+	/* How long connections are kept when no request uses settings they were made with; 0: 118
+	 * s. */
+	uint64_t idle_timeout_ns;
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE };

@@ -13,6 +13,8 @@
 #define DEFAULT_MAX_CONNECTIONS 8
 /* A few, so that large ranges are spread over several TCP windows instead of one. */
 #define DEFAULT_MAX_STREAMS 4
+/* As long as curl itself uses an idle connection again. */
+#define DEFAULT_IDLE_TIMEOUT_NS (118 * NS_PER_SECOND)
 
 static unsigned or_default(unsigned value, unsigned fallback)
 {
@@ -47,6 +49,8 @@ int http_client_new(struct loop *loop, const struct http_client_options *options
 	client->tls = tls_settings_ref(options->tls);
 	client->max_connections = or_default(options->max_connections, DEFAULT_MAX_CONNECTIONS);
 	client->max_streams = or_default(options->max_streams, DEFAULT_MAX_STREAMS);
+	client->idle_timeout_ns =
+		options->idle_timeout_ns ? options->idle_timeout_ns : DEFAULT_IDLE_TIMEOUT_NS;
 	client->user_agent =
 		strdup(options->user_agent ? options->user_agent : "varve/" VARVE_VERSION);
 	if (!client->user_agent)

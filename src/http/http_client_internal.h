@@ -17,6 +17,7 @@ struct http_client {
 	char *user_agent;         /* owned */
 	unsigned max_connections;
 	unsigned max_streams;
+	uint64_t idle_timeout_ns;
 	char *http_proxy;        /* owned: what curl does not take from the environment, or NULL */
 	struct http_pool *pools; /* owned */
 	bool closing;            /* http_client_free() runs */
@@ -26,13 +27,14 @@ struct http_client {
  * compares no SSL_CTX when it picks one, so each settings object has a multi handle of its own. */
 struct http_pool {
 	struct http_pool *next;
-	struct http_client *client;        /* borrowed */
-	struct tls_settings *tls;          /* a reference, or NULL */
-	CURLM *multi;                      /* owned */
-	struct loop_timer *curl_timer;     /* owned: when curl wants to be called next */
-	struct loop_timer *later_timer;    /* owned: runs what could not be done inside curl */
-	struct loop_timer *idle_timer;     /* owned: ends a pool without requests */
-	struct http_origin *origins;       /* owned */
+	struct http_client *client;     /* borrowed */
+	struct tls_settings *tls;       /* a reference, or NULL */
+	CURLM *multi;                   /* owned */
+	struct loop_timer *curl_timer;  /* owned: when curl wants to be called next */
+	struct loop_timer *later_timer; /* owned: runs what could not be done inside curl */
+	struct loop_timer *idle_timer;  /* owned: ends a pool without requests */
+	struct http_origin *origins;    /* owned */
+	size_t n_origins;
 	struct http_request_list active;   /* inside the multi handle */
 	struct http_request_list resuming; /* to be unpaused by later_timer */
 	unsigned n_requests;               /* waiting and active */
@@ -115,6 +117,8 @@ void http_origin_enqueue(struct http_request *request);
 void http_origin_dequeue(struct http_request *request);
 /* Makes waiting requests active while there are slots. Not inside curl. */
 void http_origin_dispatch(struct http_pool *pool, struct http_origin *origin);
+/* Forgets hosts that nothing is asked of, where there are many. Not from a callback. */
+void http_origins_drop_idle(struct http_pool *pool);
 void http_origins_free(struct http_pool *pool);
 
 /* http_request.c */

@@ -7,8 +7,6 @@
 
 #include "http_client_internal.h"
 
-/* As long as curl itself keeps an idle connection. */
-#define IDLE_POOL_NS (120 * NS_PER_SECOND)
 /* Idle connections that are kept for later, over all hosts of a pool. */
 #define MAX_CACHED_CONNECTIONS 64L
 
@@ -204,6 +202,7 @@ static void later_fire(void *arg)
 	struct http_pool *pool = arg;
 	struct http_request *request;
 
+	http_origins_drop_idle(pool);
 	while ((request = TAILQ_FIRST(&pool->resuming))) {
 		TAILQ_REMOVE(&pool->resuming, request, resuming_link);
 		request->resuming = false;
@@ -235,7 +234,7 @@ void http_pool_add_request(struct http_pool *pool)
 void http_pool_remove_request(struct http_pool *pool)
 {
 	if (--pool->n_requests == 0)
-		loop_timer_set(pool->idle_timer, IDLE_POOL_NS);
+		loop_timer_set(pool->idle_timer, pool->client->idle_timeout_ns);
 }
 
 static int setup_multi(struct http_pool *pool, struct error *err)

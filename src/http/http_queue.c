@@ -6,6 +6,40 @@
 
 #include "http_client_internal.h"
 
+/* A registry that redirects to ever new hosts must not fill the memory. */
+#define MAX_IDLE_ORIGINS 64
+
+static bool is_idle(const struct http_origin *origin)
+{
+	for (size_t i = 0; i < N_PRIORITIES; i++)
+		if (!TAILQ_EMPTY(&origin->waiting[i]))
+			return false;
+	return origin->n_active == 0;
+}
+
+static void origin_free(struct http_origin *origin)
+{
+	free(origin->key);
+	free(origin);
+}
+
+void http_origins_drop_idle(struct http_pool *pool)
+{
+	struct http_origin **link = &pool->origins;
+
+	while (*link && pool->n_origins > MAX_IDLE_ORIGINS) {
+		struct http_origin *origin = *link;
+
+		if (is_idle(origin)) {
+			*link = origin->next;
+			pool->n_origins--;
+			origin_free(origin);
+		} else {
+			link = &origin->next;
+		}
+	}
+}
+
 int http_origin_get(
 	struct http_pool *pool, const char *key, struct http_origin **out, struct error *err)
 {
@@ -29,6 +63,7 @@ int http_origin_get(
 		TAILQ_INIT(&origin->waiting[i]);
 	origin->next = pool->origins;
 	pool->origins = origin;
+	pool->n_origins++;
 	*out = origin;
 	return 0;
 }
@@ -85,7 +120,6 @@ void http_origins_free(struct http_pool *pool)
 		struct http_origin *origin = pool->origins;
 
 		pool->origins = origin->next;
-		free(origin->key);
-		free(origin);
+		origin_free(origin);
 	}
 }

@@ -217,6 +217,12 @@ static CURLcode on_ssl_context(CURL *easy, void *context, void *arg)
 	struct error err = {0};
 
 	(void)easy;
+	if (!request->pool->tls) {
+		/* https needs settings from the start, so this is a proxy. */
+		stop(request, HTTP_FAILURE_PROXY, ERROR_INVALID,
+			"an https proxy cannot be used without certificate authorities");
+		return CURLE_ABORTED_BY_CALLBACK;
+	}
 	if (tls_context_install(context, request->pool->tls, request->host, &handshake, &err) < 0) {
 		stop(request, HTTP_FAILURE_INTERNAL, err.kind, err.message);
 		return CURLE_ABORTED_BY_CALLBACK;

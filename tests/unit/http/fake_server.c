@@ -31,6 +31,8 @@ struct fake_server {
 	pthread_mutex_t lock;
 	struct slot slots[MAX_CONNECTIONS]; /* guarded by lock, connections apart */
 	int n_slots;                        /* guarded by lock */
+	int n_ended;                        /* guarded by lock */
+	pthread_cond_t ended;
 };
 
 static void require(bool ok, const char *what)
@@ -59,6 +61,10 @@ static void *serve_one(void *arg)
 	connection->ssl = NULL;
 	/* Closed by fake_server_stop(), which may be using the number. */
 	(void)shutdown(connection->fd, SHUT_RDWR);
+	(void)pthread_mutex_lock(&server->lock);
+	server->n_ended++;
+	(void)pthread_cond_broadcast(&server->ended);
+	(void)pthread_mutex_unlock(&server->lock);
 	return NULL;
 }
 
@@ -100,6 +106,7 @@ struct fake_server *fake_server_start(SSL_CTX *tls, fake_serve serve, void *arg)
 	server->serve = serve;
 	server->arg = arg;
 	(void)pthread_mutex_init(&server->lock, NULL);
+	(void)pthread_cond_init(&server->ended, NULL);
 	server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	require(bind(server->listen_fd, (struct sockaddr *)&address, size) == 0, "bind");
 	require(listen(server->listen_fd, 64) == 0, "listen");
@@ -124,6 +131,7 @@ void fake_server_stop(struct fake_server *server)
 		(void)close(server->slots[i].connection.fd);
 	}
 	(void)pthread_mutex_destroy(&server->lock);
+	(void)pthread_cond_destroy(&server->ended);
 	free(server);
 }
 
@@ -145,6 +153,14 @@ int fake_server_n_connections(struct fake_server *server)
 	n = server->n_slots;
 	(void)pthread_mutex_unlock(&server->lock);
 	return n;
+}
+
+void fake_server_wait_ended(struct fake_server *server, int n)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	while (server->n_ended < n)
+		(void)pthread_cond_wait(&server->ended, &server->lock);
+	(void)pthread_mutex_unlock(&server->lock);
 }
 
 const char *fake_server_url(struct fake_server *server, const char *path)

@@ -28,6 +28,9 @@ void fake_server_stopp(struct fake_server **server);
 int fake_server_port(const struct fake_server *server);
 int fake_server_n_connections(struct fake_server *server);
 
+/* Blocks until n connections have come to their end. */
+void fake_server_wait_ended(struct fake_server *server, int n);
+
 /* "http://127.0.0.1:PORT" or "https://localhost:PORT", then path. The text is the server's and
  * valid until the next call. */
 const char *fake_server_url(struct fake_server *server, const char *path);

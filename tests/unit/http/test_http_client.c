@@ -197,6 +197,45 @@ static void sends_the_headers_and_range_it_was_given_and_nothing_unasked(void **
 	assert_null(strstr(head, "Cookie"));
 }
 
+static void closes_connections_that_nobody_uses_any_more(void **state)
+{
+	struct context *context = *state;
+	static const struct http_client_options idle_options = {.idle_timeout_ns = 20 * NS_PER_MS};
+	const struct http_request_options options = {
+		.url = fake_server_url(context->server, "/ok")};
+	struct fixture fixture;
+
+	fixture_open(&fixture, &idle_options);
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(http_answer_free) struct http_answer answer = {0};
+
+		assert_int_equal(http_perform(fixture.client, &options, &answer, NULL), 0);
+		assert_false(answer.result.reused);
+		fake_server_wait_ended(context->server, i + 1);
+	}
+	fixture_close(&fixture);
+}
+
+static void asks_hundreds_of_hosts(void **state)
+{
+	struct context *context = *state;
+
+	/* Each address of the loopback is a host of its own. */
+	for (int i = 2; i < 250; i++) {
+		CLEANUP(http_answer_free) struct http_answer answer = {0};
+		char url[64];
+		const struct http_request_options options = {
+			.url = url, .connect_timeout_ns = NS_PER_SECOND};
+
+		(void)snprintf(url, sizeof(url), "http://127.0.0.%d:%d/ok", i,
+			fake_server_port(context->server));
+		/* The server listens on the first of them only. */
+		assert_int_equal(
+			http_perform(context->fixture.client, &options, &answer, NULL), -1);
+		assert_int_equal(answer.result.failure, HTTP_FAILURE_CONNECT);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +252,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			sends_the_headers_and_range_it_was_given_and_nothing_unasked, open_context,
 			close_context),
+		cmocka_unit_test_setup_teardown(
+			closes_connections_that_nobody_uses_any_more, open_context, close_context),
+		cmocka_unit_test_setup_teardown(
+			asks_hundreds_of_hosts, open_context, close_context),
 	};
 	return cmocka_run_group_tests_name("http/http_client", tests, NULL, NULL);
 }
