@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `varve images`: what was mounted from a store, and how much of it is there. */
+#include <stdio.h>
+
+#include "base/error_map.h"
+#include "cli_internal.h"
+#include "quantity_internal.h"
+
+struct images_arguments {
+	struct common_arguments common; /* first */
+};
+
+static void print_image(const struct screen *screen, const struct json *image)
+{
+	const struct json *mounted = json_get(image, "mounted");
+	char size[QUANTITY_TEXT_SIZE], digest[16], ago[40];
+
+	screen_put(screen, flag_in(image, "complete") ? STYLE_GOOD : STYLE_PLAIN, "%3u%%",
+		percent_of(number_in(image, "present"), number_in(image, "size")));
+	screen_put(screen, STYLE_PLAIN, " %9s %6ju  %-12s  %-12s  %s",
+		size_format(number_in(image, "blob_size"), size),
+		(uintmax_t)number_in(image, "layers"),
+		ago_format((int64_t)number_in(image, "used_s"), ago),
+		digest_short(text_in(image, "manifest"), digest), text_in(image, "reference"));
+	for (size_t i = 0; i < json_length(mounted); i++)
+		screen_put(screen, STYLE_PLAIN, "%s%s", i ? ", " : " on ",
+			json_string(json_at(mounted, i)));
+	screen_end(screen);
+}
+
+static void print_images(const struct json *report)
+{
+	const struct screen screen = screen_on(stdout);
+	const struct json *images = json_get(report, "images");
+
+	screen_put(&screen, STYLE_DIM, "%4s %9s %6s  %-12s  %-12s  %s", "HERE", "BLOBS", "LAYERS",
+		"USED", "MANIFEST", "IMAGE");
+	screen_end(&screen);
+	for (size_t i = 0; i < json_length(images); i++)
+		print_image(&screen, json_at(images, i));
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+	struct images_arguments arguments = {0};
+	CLEANUP(json_freep) struct json *report = NULL;
+	char store_dir[PATH_MAX];
+	struct error err;
+	char **operands;
+	bool exists;
+	int code;
+
+	if (!cli_begin(verb, argc, argv, &arguments.common, &operands, &code))
+		return code;
+	if (cli_store_dir(arguments.common.store, store_dir, &err) < 0 ||
+		ask_store(store_dir, "/v1/images", report_images, &exists, &report, &err) < 0)
+		return cli_fail(verb->name, arguments.common.json, &err);
+	if (!exists) {
+		(void)error_set(&err, ERROR_NOT_FOUND, "there is no store at %s", store_dir);
+		return cli_fail(verb->name, arguments.common.json, &err);
+	}
+	if (arguments.common.json)
+		return cli_print_json(verb->name, report);
+	print_images(report);
+	return EXIT_CODE_SUCCESS;
+}
+
+static const struct option_spec options[] = {
+	OPTION_STORE,
+	OPTION_JSON,
+	{.name = NULL},
+};
+
+const struct verb verb_images = {
+	.name = "images",
+	.operands = "",
+	.summary = "images that were mounted, and how much of them is here",
+	.text = "Lists the images that were mounted from a store and how much of each it holds.",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a mount is doing before it is usable. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "mount_internal.h"
+
+void progress_begin(struct progress *progress, const char *reference, bool quiet)
+{
+	*progress = (struct progress){
+		.screen = screen_on(stderr),
+		.terminal = isatty(STDERR_FILENO),
+		.quiet = quiet,
+		.last_step = -1,
+		.reference = reference,
+	};
+}
+
+static void format_step(const struct progress *progress, enum image_step step, size_t n,
+	size_t total, char *out, size_t size)
+{
+	switch (step) {
+	case IMAGE_RESOLVING:
+		(void)snprintf(out, size, "resolving %s", progress->reference);
+		break;
+	case IMAGE_INDEXING:
+		if (progress->terminal)
+			(void)snprintf(out, size, "indexing layers: %zu of %zu", n, total);
+		else
+			(void)snprintf(out, size, "indexing %zu layers", total);
+		break;
+	case IMAGE_MERGING:
+		(void)snprintf(out, size, "merging %zu layers", total);
+		break;
+	default:
+		(void)snprintf(out, size, "mounting");
+		break;
+	}
+}
+
+void progress_show(struct progress *progress, enum image_step step, size_t n, size_t total)
+{
+	char text[256];
+
+	if (progress->quiet)
+		return;
+	format_step(progress, step, n, total, text, sizeof(text));
+	if (!progress->terminal) {
+		if (progress->last_step != (int)step)
+			screen_line(&progress->screen, "%s", text);
+		progress->last_step = (int)step;
+		return;
+	}
+	(void)fputs("\r", stderr);
+	screen_put(&progress->screen, STYLE_DIM, "%.*s", (int)progress->screen.width - 1, text);
+	(void)fputs("\033[K", stderr);
+	(void)fflush(stderr);
+	progress->drawn = true;
+}
+
+void progress_end(struct progress *progress)
+{
+	if (progress->drawn)
+		(void)fputs("\r\033[K", stderr);
+	progress->drawn = false;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A status report for people. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli_internal.h"
+#include "quantity_internal.h"
+#include "status_internal.h"
+
+enum { MAX_LAYER_LINES = 16, ACTIVITY_SIZE = 40 };
+
+/* What is going on with a layer, in one word or two. */
+static const char *layer_activity(const struct json *layer, char text[ACTIVITY_SIZE])
+{
+	char rate[QUANTITY_TEXT_SIZE];
+	uint64_t waiting = number_in(layer, "waiting");
+
+	if (waiting) {
+		(void)snprintf(text, ACTIVITY_SIZE, "%ju waiting", (uintmax_t)waiting);
+		return text;
+	}
+	if (flag_in(layer, "complete"))
+		return "complete";
+	if (number_in(layer, "bytes_per_s")) {
+		(void)snprintf(text, ACTIVITY_SIZE, "%s/s",
+			size_format(number_in(layer, "bytes_per_s"), rate));
+		return text;
+	}
+	return flag_in(layer, "background") ? "completing" : "on demand";
+}
+
+static void print_layer(const struct screen *screen, const struct json *layer)
+{
+	char digest[16], blob[QUANTITY_TEXT_SIZE], present[QUANTITY_TEXT_SIZE];
+	char fetched[QUANTITY_TEXT_SIZE], units[48], activity[ACTIVITY_SIZE];
+	bool complete = flag_in(layer, "complete");
+	enum style style = number_in(layer, "failed_reads") ? STYLE_BAD
+			   : complete                       ? STYLE_GOOD
+							    : STYLE_PLAIN;
+
+	(void)snprintf(units, sizeof(units), "%ju/%ju",
+		(uintmax_t)number_in(layer, "units_present"), (uintmax_t)number_in(layer, "units"));
+	screen_put(screen, STYLE_PLAIN, "  %-12s %9s ",
+		digest_short(text_in(layer, "digest"), digest),
+		size_format(number_in(layer, "blob_size"), blob));
+	screen_put(screen, style, "%4u%% %9s",
+		percent_of(number_in(layer, "present"), number_in(layer, "size")),
+		size_format(number_in(layer, "present"), present));
+	screen_put(screen, STYLE_PLAIN, " %13s %9s  %s", units,
+		size_format(number_in(layer, "fetched_bytes"), fetched),
+		layer_activity(layer, activity));
+	screen_end(screen);
+}
+
+/* Complete layers are left out first where there are many. */
+static void print_layers(const struct screen *screen, const struct json *layers)
+{
+	size_t n = json_length(layers);
+	size_t n_complete = 0, n_lines = 0, n_complete_left = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_complete += flag_in(json_at(layers, i), "complete");
+	screen_put(screen, STYLE_DIM, "  %-12s %9s %5s %9s %13s %9s", "LAYER", "BLOB", "HERE", "",
+		"UNITS", "FETCHED");
+	screen_end(screen);
+	for (size_t i = 0; i < n; i++) {
+		const struct json *layer = json_at(layers, i);
+		bool complete = flag_in(layer, "complete");
+
+		if (n > MAX_LAYER_LINES && (complete || n_lines == MAX_LAYER_LINES)) {
+			n_complete_left += complete;
+			continue;
+		}
+		print_layer(screen, layer);
+		n_lines++;
+	}
+	if (n_lines < n)
+		screen_line(screen, "  and %zu more layers, %zu of them complete", n - n_lines,
+			n_complete_left);
+}
+
+static void print_total(const struct screen *screen, const struct json *layers)
+{
+	uint64_t size = 0, present = 0, fetched = 0, copied = 0, failed = 0, wrong = 0;
+	char texts[4][QUANTITY_TEXT_SIZE];
+
+	for (size_t i = 0; i < json_length(layers); i++) {
+		const struct json *layer = json_at(layers, i);
+
+		size += number_in(layer, "size");
+		present += number_in(layer, "present");
+		fetched += number_in(layer, "fetched_bytes");
+		copied += number_in(layer, "copied_bytes");
+		failed += number_in(layer, "failed_reads");
+		wrong += number_in(layer, "wrong_units");
+	}
+	screen_line(screen, "  here: %u%%, %s of %s; fetched %s, copied from other layers %s",
+		percent_of(present, size), size_format(present, texts[0]),
+		size_format(size, texts[1]), size_format(fetched, texts[2]),
+		size_format(copied, texts[3]));
+	if (failed || wrong) {
+		screen_put(screen, STYLE_BAD, "  %ju reads failed, %ju units came with wrong bytes",
+			(uintmax_t)failed, (uintmax_t)wrong);
+		screen_end(screen);
+	}
+}
+
+static void print_notes(const struct screen *screen, const struct json *mount)
+{
+	const char *why = text_in(mount, "face_why");
+	uint64_t resolved_s = number_in(mount, "tag_resolved_s");
+	char ago[40];
+
+	if (why[0]) {
+		screen_put(screen, STYLE_PLAIN, "  not the erofs face: ");
+		screen_wrap(screen, 23, STYLE_PLAIN, why);
+	}
+	if (text_in(mount, "layer")[0])
+		screen_line(screen, "  only layer %s", text_in(mount, "layer"));
+	if (text_in(mount, "upper")[0])
+		screen_line(screen, "  writable, changes in %s", text_in(mount, "upper"));
+	if (text_in(mount, "log")[0])
+		screen_line(screen, "  log %s", text_in(mount, "log"));
+	if (resolved_s)
+		screen_line(screen, "  tag as it was resolved %s",
+			ago_format((int64_t)resolved_s, ago));
+	if (flag_in(mount, "unverified")) {
+		screen_put(screen, STYLE_BAD, "  some layers are NOT VERIFIED");
+		screen_end(screen);
+	}
+	if (flag_in(mount, "detached")) {
+		screen_put(screen, STYLE_WARNING,
+			"  unmounted while in use: served until its last user is gone");
+		screen_end(screen);
+	}
+}
+
+static void print_mount(
+	const struct screen *screen, const struct json *report, const struct json *mount)
+{
+	const struct json *layers = json_get(mount, "layers");
+	char digest[16], age[QUANTITY_TEXT_SIZE];
+
+	screen_put(
+		screen, STYLE_BOLD, "%s on %s", text_in(mount, "reference"), text_in(mount, "dir"));
+	screen_end(screen);
+	screen_line(screen, "  %s face, %s, manifest %s, %zu layers; process %ju for %s",
+		text_in(mount, "face"), text_in(mount, "platform"),
+		digest_short(text_in(mount, "manifest"), digest), json_length(layers),
+		(uintmax_t)number_in(report, "pid"),
+		duration_format(clock_wall_s() - (int64_t)number_in(mount, "started_s"), age));
+	print_notes(screen, mount);
+	print_layers(screen, layers);
+	print_total(screen, layers);
+}
+
+static void print_hosts(const struct screen *screen, const struct json *hosts)
+{
+	if (json_length(hosts) == 0)
+		return;
+	screen_put(screen, STYLE_BOLD, "hosts");
+	screen_end(screen);
+	for (size_t i = 0; i < json_length(hosts); i++) {
+		const struct json *host = json_at(hosts, i);
+		char received[QUANTITY_TEXT_SIZE];
+		char errors[48] = "";
+		char ago[40];
+
+		if (number_in(host, "errors"))
+			(void)snprintf(errors, sizeof(errors), ", %ju errors",
+				(uintmax_t)number_in(host, "errors"));
+		screen_line(screen, "  %s for %s: %s in %ju requests%s", text_in(host, "origin"),
+			text_in(host, "registry"),
+			size_format(number_in(host, "received_bytes"), received),
+			(uintmax_t)number_in(host, "requests"), errors);
+		if (!number_in(host, "last_error_s"))
+			continue;
+		screen_put(screen, STYLE_WARNING,
+			"    %s: ", ago_format((int64_t)number_in(host, "last_error_s"), ago));
+		screen_wrap(screen, 6 + (unsigned)strlen(ago), STYLE_WARNING,
+			text_in(host, "last_error"));
+	}
+}
+
+void status_print(const struct screen *screen, const struct json *report, const char *dir)
+{
+	const struct json *mounts = json_get(report, "mounts");
+	const struct json *failures = json_get(report, "failures");
+
+	for (size_t i = 0; i < json_length(mounts); i++) {
+		const struct json *mount = json_at(mounts, i);
+
+		if (!dir[0] || strcmp(dir, text_in(mount, "dir")) == 0)
+			print_mount(screen, report, mount);
+	}
+	put_store(screen, json_get(report, "store"));
+	print_hosts(screen, json_get(report, "hosts"));
+	if (json_length(failures) == 0)
+		return;
+	screen_put(screen, STYLE_BOLD, "last failures");
+	screen_end(screen);
+	put_failures(screen, failures);
+}
