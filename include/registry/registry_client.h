@@ -32,6 +32,8 @@ struct registry_client_options {
 	const char *username;   /* explicit credentials for every registry, or NULL */
 	const char *password;
 	uint64_t deadline_ns; /* a control-plane call takes no longer; 0: 60 s */
+	/* A host that has said nothing for so long is given up for another one; 0: 10 s. */
+	uint64_t stall_timeout_ns;
 };
 
 /* Any thread that may block on a disk. */

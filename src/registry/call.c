@@ -10,9 +10,6 @@
 
 #include "call_internal.h"
 
-/* A host that says nothing for so long is given up, so that the next one has its turn. */
-#define STALL_TIMEOUT_NS (15 * NS_PER_SECOND)
-
 static const char accept_manifests[] =
 	MEDIA_TYPE_OCI_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_LIST
 			     ", " MEDIA_TYPE_DOCKER_MANIFEST ", */*";
@@ -24,7 +21,7 @@ static void finish(struct registry_call *call, const struct error *err)
 
 	if (!err && call->failures.n_items > 0) {
 		failure_list_compose(&call->failures, &before);
-		log_info("%s", before.message);
+		log_info("answered in the end, after %s", before.message);
 	}
 	exchange_cancel(TAKE_PTR(call->exchange));
 	host_wait_cancel(&call->host_wait);
@@ -116,7 +113,7 @@ static void ask(struct registry_call *call)
 		.path = path,
 		.accept = call->kind == CALL_BLOB ? NULL : accept_manifests,
 		.max_body = call->max_size ? call->max_size : 1,
-		.stall_timeout_ns = STALL_TIMEOUT_NS,
+		.stall_timeout_ns = call->client->stall_timeout_ns,
 		.deadline_ns = call->deadline_ns,
 		.priority = PRIORITY_READER,
 	};
@@ -268,7 +265,9 @@ void call_answered(struct registry_call *call, const struct exchange_result *res
 {
 	call->exchange = NULL;
 	host_entry_count(&call->set->entries[call->i_host], result);
-	if (result->err.kind != ERROR_NONE) {
+	if (result->failure == HTTP_FAILURE_DEADLINE) {
+		finish_late(call);
+	} else if (result->err.kind != ERROR_NONE) {
 		handle_failure(call, result);
 	} else if (!call->is_head) {
 		start_check(call);

@@ -53,6 +53,7 @@ void exchange_cancel(struct exchange *exchange)
 static void finish(struct exchange *exchange, struct exchange_result *result)
 {
 	result->status = exchange->status;
+	result->n_received = exchange->n_received;
 	result->retry_after_ns = exchange->retry_after_ns;
 	result->target = exchange->redirected ? exchange->url : NULL;
 	exchange->callbacks->on_done(exchange->arg, result);
@@ -159,6 +160,7 @@ static enum http_flow on_data(void *arg, const void *data, size_t size)
 	struct exchange *exchange = arg;
 	size_t kept = exchange->error_body.size;
 
+	exchange->n_received += size;
 	if (exchange->delivering)
 		return exchange->callbacks->on_data(exchange->arg, data, size);
 	exchange->error_body_size += size;
@@ -262,7 +264,6 @@ static void on_done(void *arg, const struct http_result *http)
 	struct exchange_result result = {
 		.err = http->err,
 		.failure = http->failure,
-		.n_received = http->n_received,
 		.wait_ns = http->wait_ns,
 		.total_ns = http->total_ns,
 	};

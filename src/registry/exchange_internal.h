@@ -35,10 +35,10 @@ struct exchange_result {
 	enum http_failure failure;
 	int status;              /* 0: nobody answered */
 	uint64_t retry_after_ns; /* 0: it did not say */
-	uint64_t n_received;
-	uint64_t wait_ns;   /* from request to answer, of the last request */
-	uint64_t total_ns;  /* of the last request */
-	const char *target; /* where redirects led, or NULL; valid until on_done returns */
+	uint64_t n_received;     /* bytes of all bodies, also of those that were not wanted */
+	uint64_t wait_ns;        /* from request to answer, of the last request */
+	uint64_t total_ns;       /* of the last request */
+	const char *target;      /* where redirects led, or NULL; valid until on_done returns */
 };
 
 struct exchange_callbacks {
@@ -92,6 +92,7 @@ struct exchange {
 	uint64_t authorized_ns;
 	unsigned n_redirects;
 	unsigned n_challenges;
+	uint64_t n_received;
 	struct http_request *request; /* under way, or NULL */
 	struct auth_wait auth_wait;
 

@@ -68,15 +68,17 @@ static enum error_kind kind_of(const struct failure_list *list)
 	return kind;
 }
 
-/* Messages begin with method, URL and range, which the origin makes superfluous here. */
+static bool begins_with_url(const struct error *err)
+{
+	return strncmp(err->message, "GET ", 4) == 0 || strncmp(err->message, "HEAD ", 5) == 0;
+}
+
+/* Method, URL and range are superfluous where the origin is told. */
 static const char *cause_of(const struct error *err)
 {
-	const char *message = err->message;
-	const char *cause = strstr(message, ": ");
+	const char *cause = strstr(err->message, ": ");
 
-	if (strncmp(message, "GET ", 4) != 0 && strncmp(message, "HEAD ", 5) != 0)
-		return message;
-	return cause ? cause + 2 : message;
+	return begins_with_url(err) && cause ? cause + 2 : err->message;
 }
 
 void failure_list_compose(const struct failure_list *list, struct error *out)
@@ -93,6 +95,8 @@ void failure_list_compose(const struct failure_list *list, struct error *out)
 	}
 	if (list->n_items == 1) {
 		*out = list->items[0].err;
+		if (!begins_with_url(out))
+			(void)error_prefix(out, "%s", list->items[0].origin);
 		return;
 	}
 	share = room / (list->n_items - first);

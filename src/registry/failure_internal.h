@@ -25,9 +25,9 @@ struct failure_list {
 void failure_list_add(
 	struct failure_list *list, const char *origin, const struct error *err, bool answered);
 
-/* One error out of all: of one host, as it is; of several, each by its origin and its cause. The
- * kind is that of the host asked last if it answered: it is the upstream. Otherwise the kind that
- * a person can do most about. An empty list is ERROR_UNAVAILABLE. */
+/* One error out of all: of one host, with its URL or origin; of several, each by its origin and its
+ * cause. The kind is that of the host asked last if it answered: it is the upstream. Otherwise the
+ * kind that a person can do most about. An empty list is ERROR_UNAVAILABLE. */
 void failure_list_compose(const struct failure_list *list, struct error *out);
 
 void failure_list_clear(struct failure_list *list);

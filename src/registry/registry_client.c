@@ -14,6 +14,7 @@
 #include "call_internal.h"
 
 #define DEFAULT_DEADLINE_NS (60 * NS_PER_SECOND)
+#define DEFAULT_STALL_TIMEOUT_NS (10 * NS_PER_SECOND)
 
 static void client_destroy(struct registry_client *client)
 {
@@ -72,6 +73,8 @@ int registry_client_new(const struct registry_client_options *options, struct re
 	client->workers = options->workers;
 	client->plain_http = options->plain_http;
 	client->deadline_ns = options->deadline_ns ? options->deadline_ns : DEFAULT_DEADLINE_NS;
+	client->stall_timeout_ns =
+		options->stall_timeout_ns ? options->stall_timeout_ns : DEFAULT_STALL_TIMEOUT_NS;
 	if (getrandom(&client->random, sizeof(client->random), 0) < 0 || client->random == 0)
 		client->random = clock_now_ns() | 1;
 	if (hosts_split_roots(options->hosts_dirs ? options->hosts_dirs : "", &client->hosts_roots,

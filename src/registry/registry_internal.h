@@ -98,6 +98,7 @@ struct registry_client {
 	struct credentials *mirror_credentials; /* owned: without what the user gave for this run */
 	bool plain_http;
 	uint64_t deadline_ns; /* of a call, from its start */
+	uint64_t stall_timeout_ns;
 	uint64_t random;
 
 	/* Set by registry_client_free(): nothing is begun any more. Any thread. */

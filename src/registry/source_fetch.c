@@ -10,7 +10,6 @@
 #include "source_internal.h"
 
 #define CONNECT_TIMEOUT_NS (10 * NS_PER_SECOND)
-#define STALL_TIMEOUT_NS (10 * NS_PER_SECOND)
 /* Between rounds, and before a broken body is resumed. */
 #define FIRST_BACKOFF_NS (200 * NS_PER_MS)
 #define LAST_BACKOFF_NS (5 * NS_PER_SECOND)
@@ -199,7 +198,7 @@ static void ask(struct source_fetch *fetch)
 		.range_off = fetch->request->off + fetch->delivered,
 		.range_size = left,
 		.connect_timeout_ns = CONNECT_TIMEOUT_NS,
-		.stall_timeout_ns = STALL_TIMEOUT_NS,
+		.stall_timeout_ns = source->client->stall_timeout_ns,
 		.deadline_ns = fetch->request->deadline_ns,
 		.priority = fetch->request->priority,
 	};
@@ -292,6 +291,8 @@ void source_fetch_answered(struct source_fetch *fetch, const struct exchange_res
 			fetch->source->reference.repository, fetch->source->path, result->target);
 	if (fetch->delivered == fetch->request->size)
 		finish(fetch, NULL);
+	else if (result->failure == HTTP_FAILURE_DEADLINE)
+		deadline_fired(fetch);
 	else
 		handle_failure(fetch, &judged);
 }
