@@ -130,10 +130,15 @@ class Varve:
         if self.server.process.wait(60) != 0:
             raise RuntimeError(f"varve ended badly: see {self.server.log}")
 
+    def end(self):
+        """After a failure: nothing is left running."""
+        if self.server:
+            self.server.stop()
+
     def fetched(self):
         status = json.loads(processes.run([self.program, "status", "--json", "--store", self.store]))
-        return sum(layer["fetched_bytes"] for mount in status["mounts"]
-                   for layer in mount["layers"])
+        return sum(layer["fetched_bytes"] for store in status["stores"]
+                   for mount in store["mounts"] for layer in mount["layers"])
 
     def process(self):
         """(private MiB, CPU seconds) of the serving process."""
@@ -270,7 +275,10 @@ def run_link(title, net, options, image):
         columns[reference.name] = measure(reference, reference, options.pairs)
         for face in options.faces:
             subject = Varve(options.program, face, server.host, net, work)
-            columns[subject.name] = measure(subject, reference, options.pairs)
+            try:
+                columns[subject.name] = measure(subject, reference, options.pairs)
+            finally:
+                subject.end()
         columns["stargz 0.12, recorded"] = RECORDED[title]
     finally:
         server.stop()
