@@ -10,13 +10,14 @@
 /* The EROFS face: the kernel mounts an index itself and asks FUSE only for bytes of data files. */
 
 /* Whether this process and kernel can; otherwise why says what is missing ("needs root",
- * "kernel 6.1 has no file-backed EROFS"). Asked from the kernel, by offering it a file. */
+ * "kernel 6.1 mounts EROFS on block devices only"). Cheap. The mount has the last word, with
+ * ERROR_UNSUPPORTED: it also depends on the file system that the index is on. */
 bool erofs_mount_supported(char *why, size_t why_size);
 
 /* Which tree is mounted where. */
 struct erofs_mount_options {
 	struct tree *tree;
-	const char *data_dir; /* where data/<id> of a tree-0 session is mounted */
+	const char *data_dir; /* absolute: the directory data/ of a mount of tree 0 */
 	const char *mountpoint;
 	bool suid;
 	bool dev;
@@ -24,8 +25,10 @@ struct erofs_mount_options {
 
 /* Checks that the number of devices, their ids and sizes are right (the kernel does not), then
  * mounts through fsopen/fsconfig/fsmount/move_mount. A layer that is complete is given as its data
- * file. Blocks on the FUSE session: never on its threads, a loop, or a worker a read needs. */
+ * file. Blocks on the FUSE session, at most 30 s: never on its threads, a loop, or a worker a read
+ * needs. The first column of /proc/mounts is the path of the index. */
 MUST_CHECK int erofs_mount(const struct erofs_mount_options *options, struct error *err);
 
-/* umount2(2) of any mount of ours. @busy as fs_session_unmount(). */
+/* umount2(2) of any mount of ours, or fusermount3 for users. @busy as fs_session_unmount(). Nothing
+ * mounted there is ERROR_NOT_FOUND. */
 MUST_CHECK int mount_detach(const char *mountpoint, bool lazy, bool *busy, struct error *err);

@@ -42,7 +42,8 @@ void fs_session_on_end(struct fs_session *session, void (*ended)(void *arg), voi
 /**
  * fs_session_unmount() - take the mount away.
  * @lazy: a busy mount is detached; it serves until its last user is gone.
- * @busy: set when it was busy: with @lazy it was detached, without nothing changed.
+ * @busy: set when it was busy: with @lazy it was detached, without nothing changed. Both are
+ * success.
  */
 MUST_CHECK int fs_session_unmount(
 	struct fs_session *session, bool lazy, bool *busy, struct error *err);
