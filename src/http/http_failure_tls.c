@@ -137,6 +137,12 @@ bool http_result_from_handshake(
 
 	if (!handshake)
 		return false;
+	if (code == CURLE_PEER_FAILED_VERIFICATION && handshake->of_proxy) {
+		http_result_set(request, result, HTTP_FAILURE_PROXY, ERROR_UNAUTHORIZED,
+			"the certificate of the https proxy is not accepted: %s",
+			request->curl_message);
+		return true;
+	}
 	if (code == CURLE_PEER_FAILED_VERIFICATION) {
 		set_server_failure(request, result);
 		return true;

@@ -103,6 +103,29 @@ static void note_names(struct tls_handshake *handshake, X509 *cert)
 			X509_get_subject_name(cert), handshake->names, sizeof(handshake->names));
 }
 
+static bool is_address(const char *host)
+{
+	struct in_addr address;
+
+	return host[0] == '[' || inet_pton(AF_INET, host, &address) == 1;
+}
+
+/* curl uses the same context function for an https proxy, whom our certificate is not for. Names
+ * that are not ASCII are sent in another spelling and cannot be compared. */
+static bool is_for_us(const struct tls_handshake *handshake, const SSL *ssl)
+{
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	const char *host = handshake->host;
+
+	for (const char *at = host; *at; at++)
+		if (*at & 0x80)
+			return true;
+	if (!name)
+		return is_address(host);
+	return strncasecmp(name, host, strlen(name)) == 0 &&
+	       (host[strlen(name)] == '\0' || strcmp(host + strlen(name), ".") == 0);
+}
+
 /* Keeps OpenSSL's verdict and records why. */
 static int on_verify(int accepted, X509_STORE_CTX *store)
 {
@@ -112,6 +135,7 @@ static int on_verify(int accepted, X509_STORE_CTX *store)
 
 	if (!handshake || !cert)
 		return accepted;
+	handshake->of_proxy = !is_for_us(handshake, ssl);
 	if (X509_STORE_CTX_get_error_depth(store) == 0) {
 		/* What OpenSSL finds in its queue afterwards, it takes for its own failure. */
 		(void)ERR_set_mark();
@@ -137,8 +161,6 @@ static void on_info(const SSL *ssl, int where, int value)
 
 	if (!handshake)
 		return;
-	if (where & SSL_CB_HANDSHAKE_DONE)
-		handshake->finished = true;
 	if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
 		description != SSL_AD_CLOSE_NOTIFY && description != SSL_AD_USER_CANCELLED)
 		handshake->alert = description;
@@ -214,29 +236,6 @@ static void note_authorities(
 		list_append(
 			handshake->acceptable, sizeof(handshake->acceptable), name, strlen(name));
 	}
-}
-
-static bool is_address(const char *host)
-{
-	struct in_addr address;
-
-	return host[0] == '[' || inet_pton(AF_INET, host, &address) == 1;
-}
-
-/* curl uses the same context function for an https proxy, whom our certificate is not for. Names
- * that are not ASCII are sent in another spelling and cannot be compared. */
-static bool is_for_us(const struct tls_handshake *handshake, const SSL *ssl)
-{
-	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	const char *host = handshake->host;
-
-	for (const char *at = host; *at; at++)
-		if (*at & 0x80)
-			return true;
-	if (!name)
-		return is_address(host);
-	return strncasecmp(name, host, strlen(name)) == 0 &&
-	       (host[strlen(name)] == '\0' || strcmp(host + strlen(name), ".") == 0);
 }
 
 /* The server asks for a client certificate. Returns 1: the handshake goes on, with or without. */

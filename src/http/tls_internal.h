@@ -102,10 +102,10 @@ struct tls_handshake {
 	struct tls_settings *settings; /* a reference */
 	char *host; /* owned: whom the settings are for; a proxy on the way gets no certificate */
 	bool client_cert_requested;
-	int offered;     /* index of the pair sent, or -1 */
-	uint8_t alert;   /* the last fatal alert of the server; 0: none */
-	bool plain_http; /* the server's first bytes were "HTTP/" */
-	bool finished;
+	int offered;          /* index of the pair sent, or -1 */
+	uint8_t alert;        /* the last fatal alert of the server; 0: none */
+	bool plain_http;      /* the server's first bytes were "HTTP/" */
+	bool of_proxy;        /* it was with an https proxy on the way */
 	long verify_error;    /* X509_V_ERR_*; X509_V_OK when the certificate was accepted */
 	char acceptable[160]; /* authorities whose client certificates the server accepts */
 	char issuer[120];     /* of the server's certificate that was not accepted */

@@ -398,6 +398,36 @@ static void freeing_the_client_ends_what_is_active_and_what_waits(void **state)
 	fake_server_stop(server);
 }
 
+static void serve_once(struct fake_connection *connection, void *arg)
+{
+	char head[REQUEST_SIZE];
+
+	(void)arg;
+	if (fake_read_request(connection, head, sizeof(head)))
+		fake_print(connection, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+}
+
+static void a_kept_connection_that_the_server_closed_is_replaced(void **state)
+{
+	(void)state;
+	static const struct http_client_options options = {0};
+	struct fake_server *server = fake_server_start(NULL, serve_once, NULL);
+	struct fixture fixture;
+
+	fixture_open(&fixture, &options);
+	for (int i = 0; i < 20; i++) {
+		struct probe probe;
+
+		probe_init(&probe, &fixture, fake_server_url(server, "/"));
+		probe_start(&probe);
+		if (probe_wait_done(&probe)->err.kind != ERROR_NONE)
+			fail_msg("%s", probe.result.err.message);
+		probe_free(&probe);
+	}
+	fixture_close(&fixture);
+	fake_server_stop(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +446,7 @@ int main(void)
 		cmocka_unit_test(a_host_that_does_not_complete_a_connection_times_out),
 		cmocka_unit_test(abort_from_either_callback_ends_the_request),
 		cmocka_unit_test(what_cannot_be_sent_is_refused_at_the_start),
+		cmocka_unit_test(a_kept_connection_that_the_server_closed_is_replaced),
 		cmocka_unit_test(freeing_the_client_ends_what_is_active_and_what_waits),
 	};
 	return cmocka_run_group_tests_name("http/faults", tests, NULL, NULL);

@@ -265,6 +265,25 @@ static void a_proxy_that_refuses_is_told_from_a_registry_that_does(void **state)
 	proxy_close(&proxy);
 }
 
+static void a_proxy_that_is_not_trusted_is_told_from_a_registry_that_is_not(void **state)
+{
+	struct tls_fixture *tls = *state;
+	/* Does not know the authority of the proxy's certificate. */
+	const struct http_request_options options = {
+		.url = "https://registry.invalid/v2/", .tls = tls->system};
+	SSL_CTX *proxy_tls = server_context(&(struct server_tls){.identity = &tls->identity});
+	struct proxy proxy;
+	struct error err = {0};
+	char body[64] = "";
+
+	proxy_open(&proxy, proxy_tls, "https_proxy");
+	assert_int_equal(ask(&tls->fixture, &options, body, &err), HTTP_FAILURE_PROXY);
+	if (!strstr(err.message, "certificate of the https proxy"))
+		fail_msg("%s", err.message);
+	proxy_close(&proxy);
+	SSL_CTX_free(proxy_tls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +298,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_proxy_that_refuses_is_told_from_a_registry_that_does, tls_fixture_open,
 			tls_fixture_close),
+		cmocka_unit_test_setup_teardown(
+			a_proxy_that_is_not_trusted_is_told_from_a_registry_that_is_not,
+			tls_fixture_open, tls_fixture_close),
 	};
 	return cmocka_run_group_tests_name("http/proxy", tests, NULL, NULL);
 }

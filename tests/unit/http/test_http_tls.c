@@ -317,6 +317,30 @@ static void a_server_that_never_shakes_hands_times_out(void **state)
 	fake_server_stop(server);
 }
 
+static void serve_nothing(struct fake_connection *connection, void *arg)
+{
+	(void)connection;
+	(void)arg;
+}
+
+static void a_close_after_asking_for_a_certificate_in_vain_is_explained(void **state)
+{
+	struct tls_fixture *context = *state;
+	const char *path = context->client_path;
+	CLEANUP(tls_settings_unrefp) struct tls_settings *none = tls_fixture_load(context, NULL, 0);
+	CLEANUP(tls_settings_unrefp) struct tls_settings *one = tls_fixture_load(context, &path, 1);
+	SSL_CTX *tls = server_context(&(struct server_tls){
+		.identity = &context->identity, .client_authority = &context->authority});
+	struct fake_server *server = fake_server_start(tls, serve_nothing, NULL);
+
+	assert_fails(context, fake_server_url(server, "/"), none, HTTP_FAILURE_CLIENT_CERT_REQUIRED,
+		PARTS("closed the connection right after"));
+	assert_fails(context, fake_server_url(server, "/"), one, HTTP_FAILURE_CLOSED,
+		PARTS("before an answer"));
+	fake_server_stop(server);
+	SSL_CTX_free(tls);
+}
+
 static void an_address_is_verified_as_one(void **state)
 {
 	struct tls_fixture *context = *state;
@@ -376,6 +400,7 @@ int main(void)
 		TEST(connections_are_never_shared_between_settings),
 		TEST(a_plain_server_behind_https_is_recognised),
 		TEST(a_server_that_never_shakes_hands_times_out),
+		TEST(a_close_after_asking_for_a_certificate_in_vain_is_explained),
 		TEST(an_address_is_verified_as_one),
 		TEST(many_requests_at_once_all_succeed),
 	};
