@@ -90,6 +90,7 @@ struct http_request {
 	bool paused;
 	bool resuming;
 	bool cancelled;         /* inside curl: to be freed when it returns */
+	bool detached;          /* no callback of it may run any more */
 	struct error own_error; /* why we made curl stop, when own_failure is set */
 	enum http_failure own_failure;
 	char curl_message[CURL_ERROR_SIZE];

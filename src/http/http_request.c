@@ -56,6 +56,17 @@ void http_request_activate(struct http_request *request)
 	http_request_finish(request, &result);
 }
 
+/* What curl holds for a paused request it frees only with the last request of the connection, but
+ * then for that one alone (7.88). Resuming gives it back, whatever the callback makes of it. */
+static void release_held_bytes(struct http_request *request)
+{
+	if (!request->paused)
+		return;
+	request->detached = true;
+	(void)curl_easy_pause(request->easy, CURLPAUSE_CONT);
+	request->paused = false;
+}
+
 void http_request_detach(struct http_request *request)
 {
 	struct http_pool *pool = request->pool;
@@ -69,6 +80,7 @@ void http_request_detach(struct http_request *request)
 	} else if (request->state == HTTP_REQUEST_ACTIVE) {
 		assert(pool->depth == 0);
 		pool->depth++;
+		release_held_bytes(request);
 		(void)curl_multi_remove_handle(pool->multi, request->easy);
 		pool->depth--;
 		TAILQ_REMOVE(&pool->active, request, link);

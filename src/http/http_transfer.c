@@ -128,7 +128,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *arg)
 	long status = 0;
 
 	(void)one;
-	if (request->cancelled)
+	if (request->cancelled || request->detached)
 		return STOP;
 	request->progress_ns = clock_now_ns();
 	request->header_size += size;
@@ -152,7 +152,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
 	enum http_flow flow = HTTP_CONTINUE;
 
 	(void)one;
-	if (request->cancelled)
+	if (request->cancelled || request->detached)
 		return STOP;
 	if (size == 0)
 		return size;

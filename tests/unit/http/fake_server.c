@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 64 };
+enum { MAX_CONNECTIONS = 512 };
 
 struct slot {
 	struct fake_connection connection;

@@ -16,6 +16,7 @@
 
 #include "base/fdio.h"
 
+#include "soak.h"
 #include "tls_fixture.h"
 
 /* HTTP/2 needs a real server: nginx on a unix socket, with certificates of the test. */
@@ -271,6 +272,22 @@ static void a_cancelled_stream_harms_no_other(void **state)
 	probe_free(&other);
 }
 
+static void random_histories_end_every_request_once(void **state)
+{
+	struct nginx *nginx = *state;
+	static const char *const urls[] = {
+		"https://localhost/large", "https://localhost/small", "https://localhost/none"};
+	const struct soak soak = {.urls = urls,
+		.n_urls = 3,
+		.tls = nginx->settings,
+		.unix_socket = nginx->socket,
+		.n_requests = 300,
+		.seed = 2};
+
+	need_nginx(nginx);
+	soak_run(&nginx->tls->fixture, &soak);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_nginx, close_nginx)
@@ -279,6 +296,7 @@ int main(void)
 		TEST(ranges_of_a_large_file_come_in_parallel),
 		TEST(a_paused_stream_holds_up_no_other),
 		TEST(a_cancelled_stream_harms_no_other),
+		TEST(random_histories_end_every_request_once),
 	};
 	return cmocka_run_group_tests_name("http/http2", tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "client_fixture.h"
 #include "fake_server.h"
+#include "soak.h"
 
 enum { REQUEST_SIZE = 8192, BODY_SIZE = 3 * 1024 * 1024 };
 
@@ -386,6 +387,23 @@ static void a_callback_can_start_a_request(void **state)
 	probe_free(&from_done);
 }
 
+static void random_histories_end_every_request_once(void **state)
+{
+	struct context *context = *state;
+	static const char *const paths[] = {"/large", "/ok", "/ok", "/silent", "/half"};
+	char urls[5][64];
+	const char *url_list[5];
+	const struct soak soak = {.urls = url_list, .n_urls = 5, .n_requests = 200, .seed = 1};
+
+	for (size_t i = 0; i < 5; i++) {
+		(void)snprintf(
+			urls[i], sizeof(urls[i]), "%s", fake_server_url(context->server, paths[i]));
+		url_list[i] = urls[i];
+	}
+	soak_run(&context->fixture, &soak);
+	assert_still_works(context);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_context, close_context)
@@ -399,6 +417,7 @@ int main(void)
 		TEST(a_callback_can_cancel_its_own_request),
 		TEST(a_callback_can_cancel_another_request),
 		TEST(a_callback_can_start_a_request),
+		TEST(random_histories_end_every_request_once),
 	};
 	return cmocka_run_group_tests_name("http/flow", tests, NULL, NULL);
 }
