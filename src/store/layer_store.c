@@ -68,6 +68,7 @@ static void layer_store_detach(struct layer_store *layer)
 
 	if (state_table_close(store, state)) {
 		chunk_memory_forget_layer(&store->memory, state);
+		windows_forget(&store->windows, state);
 		if (atomic_load(&store->space.caching) == CACHING_QUOTA)
 			writer_check_space(store);
 	}

@@ -76,24 +76,70 @@ static int pread_direct(int fd, uint8_t *data, size_t size, uint64_t off)
 	return 0;
 }
 
+static bool is_direct(struct layer_store *layer, const struct data_file *file)
+{
+	return file->direct_fd >= 0 && atomic_load(&layer->store->files.direct);
+}
+
 /* Into range->memory, at the place in its page that the bytes have in theirs. */
 static int read_file(struct layer_store *layer, struct data_file *file, struct stored_range *range,
 	uint64_t off, size_t size, bool durable)
 {
-	struct data_files *files = &layer->store->files;
 	uint64_t start = align_down(off, RANGE_ALIGN);
 	size_t whole = (size_t)(align_up(off + size, RANGE_ALIGN) - start);
 	int ret;
 
 	range->data = range->memory + (off - start);
 	range->size = size;
-	if (durable && file->direct_fd >= 0 && atomic_load(&files->direct)) {
+	if (durable && is_direct(layer, file)) {
 		ret = pread_direct(file->direct_fd, range->memory, whole, start);
 		if (ret != -EINVAL)
 			return ret;
-		atomic_store(&files->direct, false);
+		atomic_store(&layer->store->files.direct, false);
 	}
 	return fd_pread_exact(file->fd, range->memory + (off - start), size, off);
+}
+
+/* Reads ahead from off on. Failing is no matter: it is the read itself that reports. */
+static void fill_window(
+	struct layer_store *layer, struct data_file *file, uint64_t version, uint64_t off)
+{
+	struct store *store = layer->store;
+	uint64_t start = align_down(off, RANGE_ALIGN);
+	uint64_t left = layer->state->data_size - start;
+	size_t size = left < WINDOW_SIZE ? (size_t)left : WINDOW_SIZE;
+	struct stored_range *range;
+
+	if (range_new(&store->ranges, size, &range, NULL) < 0)
+		return;
+	if (pread_direct(file->direct_fd, range->memory, size, start) < 0) {
+		stored_range_free(range);
+		return;
+	}
+	range->size = size;
+	windows_fill(&store->windows, layer->state, version, start, range);
+}
+
+/* From a window if there is one, or if this is one more of a row of small reads. */
+static int read_durable(struct layer_store *layer, struct data_file *file,
+	struct stored_range *range, uint64_t off, size_t size)
+{
+	struct windows *windows = &layer->store->windows;
+	uint64_t version = atomic_load(&layer->state->version);
+	uint8_t *out = range->memory + off % RANGE_ALIGN;
+	enum window_advice advice = WINDOW_NONE;
+
+	if (is_direct(layer, file))
+		advice = windows_get(windows, layer->state, version, off, size, out);
+	if (advice == WINDOW_READ) {
+		fill_window(layer, file, version, off);
+		advice = windows_get(windows, layer->state, version, off, size, out);
+	}
+	if (advice != WINDOW_COPIED)
+		return read_file(layer, file, range, off, size, true);
+	range->data = out;
+	range->size = size;
+	return 0;
 }
 
 /* From the chunk in memory; *present false when it has just left. */
@@ -186,8 +232,10 @@ static int read_place(struct layer_store *layer, enum place place, const struct 
 	} else {
 		ret = data_file_open(files, layer->state->key, &file);
 		if (ret == 0)
-			ret = read_file(layer, file, range, piece->off, piece->size,
-				place == PLACE_DURABLE);
+			ret = place == PLACE_DURABLE
+				      ? read_durable(layer, file, range, piece->off, piece->size)
+				      : read_file(
+						layer, file, range, piece->off, piece->size, false);
 		if (ret < 0)
 			ret = read_error(layer, piece->off, piece->size, -ret, err);
 	}

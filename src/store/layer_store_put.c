@@ -139,6 +139,8 @@ static int put_on_disk(struct layer_store *layer, uint64_t i, const struct unit 
 	if (ret < 0)
 		return ret;
 	ret = write_chunk(layer, file->fd, unit, chunk, source);
+	/* Before the unit is seen: whoever sees it sees that an older window lacks it. */
+	atomic_fetch_add(&state->version, 1);
 	if (ret == 0 && layer_state_set_present(state, i, unit->size))
 		writer_add(layer->store, state, file, &pending);
 	data_file_close(files, file);

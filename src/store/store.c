@@ -26,6 +26,7 @@ static struct store *new_store(const struct store_options *options)
 		return NULL;
 	store->dir_fd = store->layers_fd = store->images_fd = store->lock.fd = -1;
 	range_pool_init(&store->ranges);
+	windows_init(&store->windows);
 	chunk_memory_init(&store->memory,
 		options->chunk_memory > 0 ? options->chunk_memory : default_chunk_memory);
 	(void)pthread_mutex_init(&store->layers.lock, NULL);
@@ -147,6 +148,7 @@ void store_close(struct store *store)
 	db_close(store->db);
 	data_files_destroy(&store->files);
 	chunk_memory_destroy(&store->memory);
+	windows_destroy(&store->windows);
 	range_pool_destroy(&store->ranges);
 	lock_file_release(&store->lock, clean);
 	cleanup_fd(&store->images_fd);

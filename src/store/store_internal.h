@@ -14,6 +14,7 @@
 #include "store_ranges_internal.h"
 #include "store_records_internal.h"
 #include "store_space_internal.h"
+#include "store_windows_internal.h"
 
 /* No code holds two of the store's mutexes at once. */
 
@@ -64,8 +65,9 @@ struct layer_state {
 	struct bitmap in_memory; /* in chunk_memory; guarded for writing by its lock */
 	_Atomic uint64_t n_present;
 	_Atomic uint64_t present_bytes;
-	_Atomic uint32_t number; /* of the data file in the database; 0: not there yet */
-	_Atomic bool clean;      /* what is not present is a hole of the data file */
+	_Atomic uint32_t number;  /* of the data file in the database; 0: not there yet */
+	_Atomic uint64_t version; /* of the data file's bytes: one more for every unit written */
+	_Atomic bool clean;       /* what is not present is a hole of the data file */
 
 	bool queued;                       /* guarded by writer->lock */
 	struct layer_state *next_queued;   /* guarded by writer->lock */
@@ -142,6 +144,7 @@ struct store {
 	struct db *db; /* owned */
 	struct data_files files;
 	struct range_pool ranges;
+	struct windows windows;
 	struct chunk_memory memory;
 	struct state_table layers;
 	struct temporary_trees trees;

@@ -262,6 +262,71 @@ static void zeros_put_where_other_bytes_were_read_as_zeros(void **state)
 	layer_leave(&layer);
 }
 
+static void read_small_pieces(struct test_layer *layer, uint64_t first, uint64_t n)
+{
+	for (uint64_t off = 4096 + first * 5300; off + 650 <= 4096 + (first + n) * 5300; off += 700)
+		assert_true(layer_reads(layer, off, 650));
+}
+
+static void reading_ahead_never_shows_what_was_not_yet_written(void **state)
+{
+	struct fixture *fixture = *state;
+	struct test_layer layer;
+	struct error err = {0};
+
+	layer_make(fixture, &odd, &layer);
+	for (uint64_t i = 0; i < odd.n_units; i += 3) {
+		layer_put_unit(&layer, i);
+		assert_int_equal(layer_store_sync(layer.store, &err), 0);
+		/* Reads far enough ahead for the holes where the other units will be. */
+		for (int round = 0; round < 3; round++)
+			read_small_pieces(&layer, i, 1);
+		layer_put_unit(&layer, i + 1 < odd.n_units ? i + 1 : 1);
+		assert_int_equal(layer_store_sync(layer.store, &err), 0);
+		if (i + 1 < odd.n_units)
+			read_small_pieces(&layer, i, 2);
+	}
+	layer_put_all(&layer);
+	assert_int_equal(layer_store_sync(layer.store, &err), 0);
+	read_small_pieces(&layer, 0, odd.n_units);
+	layer_damage(fixture, &layer, 20);
+	assert_int_equal(store_forget(layer.store, 20, &err), 0);
+	assert_false(layer_reads_unit(&layer, 20));
+	layer_put_unit(&layer, 20);
+	assert_int_equal(layer_store_sync(layer.store, &err), 0);
+	read_small_pieces(&layer, 15, 10);
+	layer_leave(&layer);
+}
+
+static void streams_of_several_layers_do_not_mix(void **state)
+{
+	enum { N_LAYERS = 12 };
+	struct fixture *fixture = *state;
+	struct test_layer layers[N_LAYERS];
+	struct layer_shape shape = odd;
+	struct error err = {0};
+
+	for (unsigned i = 0; i < N_LAYERS; i++) {
+		shape.seed = shape.contents = i + 1;
+		layer_make(fixture, &shape, &layers[i]);
+		layer_put_all(&layers[i]);
+	}
+	assert_int_equal(layer_store_sync(layers[0].store, &err), 0);
+	for (uint64_t n_used = 1; n_used <= N_LAYERS; n_used += 5)
+		for (uint64_t off = 4096; off < 150000; off += 3000)
+			for (unsigned i = 0; i < n_used; i++)
+				assert_true(layer_reads(&layers[i], off, 3000));
+	for (unsigned i = 0; i < N_LAYERS; i++)
+		layer_leave(&layers[i]);
+	/* A layer opened later may live where one of them did. */
+	shape.seed = shape.contents = N_LAYERS + 1;
+	layer_make(fixture, &shape, &layers[0]);
+	layer_put_all(&layers[0]);
+	assert_int_equal(layer_store_sync(layers[0].store, &err), 0);
+	read_small_pieces(&layers[0], 0, odd.n_units);
+	layer_leave(&layers[0]);
+}
+
 static void the_data_file_can_be_handed_out(void **state)
 {
 	struct fixture *fixture = *state;
@@ -354,6 +419,8 @@ int main(void)
 		TEST(a_file_cut_under_an_open_layer_is_an_error_and_never_zeros),
 		TEST(a_forgotten_unit_is_missing_also_after_the_store_was_opened_again),
 		TEST(zeros_put_where_other_bytes_were_read_as_zeros),
+		TEST(reading_ahead_never_shows_what_was_not_yet_written),
+		TEST(streams_of_several_layers_do_not_mix),
 		TEST(the_data_file_can_be_handed_out),
 		TEST(an_empty_layer_is_complete),
 		TEST(more_layers_than_descriptors_can_be_open),
