@@ -64,6 +64,8 @@ static void finish_error(struct exchange *exchange, const struct error *err)
 {
 	struct exchange_result result = {.err = *err};
 
+	/* Whatever was answered before, this question was not. */
+	exchange->status = 0;
 	finish(exchange, &result);
 }
 

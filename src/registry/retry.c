@@ -14,8 +14,7 @@ static bool is_connection_failure(const struct exchange_result *result)
 
 	if (result->status != 0 && !is_broken_body)
 		return false;
-	return error_is_retryable(result->err.kind) && result->failure != HTTP_FAILURE_DEADLINE &&
-	       result->failure != HTTP_FAILURE_NONE;
+	return error_is_retryable(result->err.kind) && result->failure != HTTP_FAILURE_DEADLINE;
 }
 
 static bool is_due(const struct retry *retry, const struct exchange_result *result, bool last_host)

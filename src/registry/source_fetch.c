@@ -139,6 +139,20 @@ static uint64_t pause_ns(const struct source_fetch *fetch)
 	return earliest != UINT64_MAX && earliest > now ? earliest - now : 0;
 }
 
+/* No host can serve it. The hosts may be out of date, though, and their certificates: those of
+ * short life are renewed while nobody reads. */
+static void look_again(struct source_fetch *fetch)
+{
+	if (fetch->looked_again) {
+		finish_failed(fetch);
+		return;
+	}
+	fetch->looked_again = true;
+	fetch->looking_again = true;
+	host_table_get(
+		fetch->source->client, fetch->source->reference.registry, true, &fetch->host_wait);
+}
+
 static void end_round(struct source_fetch *fetch)
 {
 	bool hope = false;
@@ -147,7 +161,7 @@ static void end_round(struct source_fetch *fetch)
 	for (size_t i = 0; i < fetch->n_order; i++)
 		hope |= !fetch->given_up[fetch->order[i]];
 	if (!hope) {
-		finish_failed(fetch);
+		look_again(fetch);
 		return;
 	}
 	delay_ns = registry_jitter(fetch->source->client, fetch->backoff_ns);
@@ -328,6 +342,11 @@ static void on_hosts(struct host_wait *wait, struct host_set *set, const struct 
 		(struct source_fetch *)((char *)wait - offsetof(struct source_fetch, host_wait));
 	struct error none = {0};
 
+	if (fetch->looking_again && (err || set == fetch->set)) {
+		finish_failed(fetch);
+		return;
+	}
+	fetch->looking_again = false;
 	if (err) {
 		finish(fetch, err);
 		return;

@@ -44,6 +44,8 @@ struct source_fetch {
 	bool used_target;            /* exchange began at a cached redirect */
 	bool lost_target;            /* such a one failed since the last progress */
 	bool aborted;                /* by request->data() */
+	bool looked_again;  /* for other hosts, when those known could not serve it: once only */
+	bool looking_again; /* host_wait is that look */
 	uint64_t delivered;
 	uint64_t delivered_before; /* by this exchange */
 	uint64_t backoff_ns;
