@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads file trees into comparable form. The oracle is what `umoci unpack` made of the image."""
+import errno
 import hashlib
 import os
 import stat
 
 
-def read(root, content=True):
-    """{path: attributes} of everything below root, root itself as "."; paths are bytes."""
+def read(root, content=True, tolerant=False):
+    """{path: attributes} of everything below root, root itself as "."; paths are bytes. tolerant:
+    an errno stands for what this user may not read."""
     root = os.fsencode(root)
     found = {}
     stack = [b""]
     while stack:
         relative = stack.pop()
         path = os.path.join(root, relative) if relative else root
-        found[relative or b"."] = attributes(path, content)
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            stack.extend(os.path.join(relative, name) for name in os.listdir(path))
+        entry = found[relative or b"."] = attributes(path, content and not tolerant)
+        try:
+            if tolerant and entry["type"] == stat.S_IFREG:
+                entry["sha256"] = file_hash(path)
+            if entry["type"] == stat.S_IFDIR:
+                stack.extend(os.path.join(relative, name) for name in os.listdir(path))
+        except PermissionError as error:
+            if not tolerant:
+                raise
+            entry["refused"] = errno.errorcode[error.errno]
     return found
 
 
@@ -23,9 +32,8 @@ def attributes(path, content):
     info = os.lstat(path)
     kind = stat.S_IFMT(info.st_mode)
     result = {"type": kind, "mode": stat.S_IMODE(info.st_mode), "uid": info.st_uid,
-              "gid": info.st_gid, "mtime": int(info.st_mtime), "xattrs": xattrs(path)}
-    if kind != stat.S_IFDIR:
-        result["nlink"] = info.st_nlink
+              "gid": info.st_gid, "mtime": int(info.st_mtime), "nlink": info.st_nlink,
+              "xattrs": xattrs(path)}
     if kind == stat.S_IFREG:
         result["size"] = info.st_size
         if content:
@@ -40,7 +48,10 @@ def attributes(path, content):
 def xattrs(path):
     try:
         names = os.listxattr(path, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        # A file system may have none at all; an error of any other kind is one.
+        if error.errno != errno.EOPNOTSUPP:
+            raise
         return {}
     return {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
 
@@ -65,3 +76,8 @@ def differences(expected, actual, no_mtime=()):
                   for key in sorted(wanted.keys() | found.keys())
                   if key not in skip and wanted.get(key) != found.get(key)]
     return lines
+
+
+def assert_same(expected, actual, no_mtime=()):
+    lines = differences(expected, actual, no_mtime)
+    assert not lines, f"{len(lines)} differences:\n" + "\n".join(lines[:50])
