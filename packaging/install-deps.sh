@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs with apt what building (`build`) or also testing (`test`) varve needs on Debian 12.
+# Installs with apt what building varve needs on Debian 12 (`build`), and also what its quickstart
+# (`quickstart`) or its tests (`test`) need.
 # Does not touch apt where everything is there already; uses sudo only when it is not root.
 set -eu
 
@@ -10,6 +11,7 @@ build_packages=(
 	meson
 	ninja-build
 	pkg-config
+	ca-certificates
 	fuse3
 	libcurl4-openssl-dev
 	libdeflate-dev
@@ -22,6 +24,13 @@ build_packages=(
 	libtomlplusplus-dev
 	libzstd-dev
 	zlib1g-dev
+)
+
+quickstart_packages=(
+	containerd
+	docker-registry
+	stargz-snapshotter
+	umoci
 )
 
 test_packages=(
@@ -42,11 +51,8 @@ test_packages=(
 	apache2-utils
 	attr
 	buildah
-	ca-certificates
-	containerd
 	curl
 	debootstrap
-	docker-registry
 	e2fsprogs
 	erofs-utils
 	fio
@@ -57,13 +63,11 @@ test_packages=(
 	procps
 	runc
 	skopeo
-	stargz-snapshotter
-	umoci
 	util-linux
 )
 
 usage() {
-	echo "usage: packaging/install-deps.sh [build|test]" >&2
+	echo "usage: packaging/install-deps.sh [build|quickstart|test]" >&2
 	exit 2
 }
 
@@ -103,7 +107,8 @@ keep_services_down() {
 
 case ${1:-build} in
 build) packages=("${build_packages[@]}") ;;
-test) packages=("${build_packages[@]}" "${test_packages[@]}") ;;
+quickstart) packages=("${build_packages[@]}" "${quickstart_packages[@]}") ;;
+test) packages=("${build_packages[@]}" "${quickstart_packages[@]}" "${test_packages[@]}") ;;
 *) usage ;;
 esac
 [ $# -le 1 ] || usage

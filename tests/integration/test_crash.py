@@ -44,7 +44,7 @@ def test_what_was_read_a_while_before_a_kill_is_still_there(lab):
     mount.crash()
     program.verify()
     server.stop()
-    again = program.mount(reference, "--plain-http", "--pull=never", "--read-deadline=2s")
+    again = program.mount(reference, "--plain-http", "--pull=never", "--read-timeout=2s")
     assert trees.file_hash(again.path("sizes/9437184")) == \
         trees.file_hash(os.path.join(lab.images.tree("torture"), "sizes/9437184"))
 

@@ -77,7 +77,7 @@ def test_a_stalled_connection_is_given_up_and_the_read_goes_on_elsewhere(lab, pr
 def test_a_read_fails_when_its_time_is_over_and_why_knows(lab, face):
     proxy = lab.proxy(lab.registry().port)
     mount = lab.varve().mount(f"{proxy.host}/{lab.images.path('torture')}", *LAZY, face,
-                              "--read-deadline=3s")
+                              "--read-timeout=3s")
     proxy.fault = faults.Stalled(after=0)
     start = time.monotonic()
     assert readers.Reader(mount.path("sizes/1048576")).result() == ("errno", errno.EIO)

@@ -19,7 +19,7 @@ def lying_fixture(lab, face):
     """(proxy, mount) of the torture image; the proxy lies about its blobs from now on."""
     proxy = lab.proxy(lab.registry().port)
     mount = lab.varve().mount(f"{proxy.host}/{lab.images.path('torture')}", *LAZY, face,
-                              "--read-deadline=5s")
+                              "--read-timeout=5s")
     proxy.fault = faults.FlippedBits()
     return proxy, mount
 
@@ -117,7 +117,7 @@ def test_a_blob_that_is_gone_is_an_error_with_a_reason(lab, face):
     blob = make.build([make.file("file", os.urandom(100_000))])
     server = lab.empty_registry()
     image = pushing.push(server.host, "gone", [blob])
-    mount = lab.varve().mount(image.reference, *LAZY, face, "--read-deadline=5s")
+    mount = lab.varve().mount(image.reference, *LAZY, face, "--read-timeout=5s")
     processes.run(["find", lab.dir, "-path", f"*/blobs/sha256/*{blob.digest[7:]}*", "-name",
                    "data", "-delete"])
     expect_eio(mount.path("file"))
