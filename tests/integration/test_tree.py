@@ -154,7 +154,8 @@ def test_a_normal_user_sees_the_same_tree(lab):
     mount = user.mount(f"{server.host}/{lab.images.path('torture')}", "--plain-http")
     namespace = ["nsenter", f"--mount=/proc/{mount.pid}/ns/mnt"]
     assert user.status()["mounts"][0]["face"] == "fuse"
-    expected = readers.tree_as(NOBODY, lab.images.tree("torture"))
+    with mounts.bound(lab.images.tree("torture"), lab.path("unpacked")) as unpacked:
+        expected = readers.tree_as(NOBODY, unpacked)
     assert sum("sha256" in entry for entry in expected.values()) > 9000
     actual = readers.tree_as(NOBODY, mount.dir, namespace)
     mount.registry = server

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts as the kernel lists them, and file systems of a test's own."""
+import contextlib
 import ctypes
 import dataclasses
 import errno
@@ -55,6 +56,17 @@ def detach(directory):
     libc.umount2(os.fsencode(directory), MNT_DETACH)
 
 
+@contextlib.contextmanager
+def bound(source, target):
+    """A directory that is entered without the permissions of those above it."""
+    os.makedirs(target)
+    processes.run(["mount", "--bind", source, target])
+    try:
+        yield target
+    finally:
+        detach(target)
+
+
 def abort_fuse(device):
     """Ends a FUSE connection ("0:45"): whoever waits for it gets an error."""
     path = f"/sys/fs/fuse/connections/{device.split(':')[1]}/abort"
@@ -97,10 +109,16 @@ class Disk:
         processes.run(["umount", self.dir])
 
     def fill(self, leave):
-        """Takes space away until this many bytes are left."""
-        with open(os.path.join(self.dir, "ballast"), "wb") as file:
-            free = os.statvfs(self.dir)
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+        """Takes space away until no more than this many bytes are left."""
+        with open(os.path.join(self.dir, "ballast"), "ab") as file:
+            while (free := self.free()) > leave:
+                file.write(bytes(min(free - leave, 1 << 20)))
+                file.flush()
+                os.fsync(file.fileno())
+
+    def free(self):
+        numbers = os.statvfs(self.dir)
+        return numbers.f_bavail * numbers.f_frsize
 
     def relieve(self):
         os.unlink(os.path.join(self.dir, "ballast"))

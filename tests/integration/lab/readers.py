@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that read from a mount, so that what happens to them does not happen to the test: they
 may block, be killed, be of another user."""
-import os
 import pickle
 import subprocess
 import sys
 import time
 
-from . import varve
-
-LAB = os.path.dirname(os.path.abspath(__file__))
+from . import trees, varve
 
 READ = """
 import os, sys
@@ -23,12 +20,10 @@ else:
     print("bytes", len(data))
 """
 
-# As trees.read(), but what this user may not read is an errno and not an end.
+# Appended to trees.py, whose directory that user may not be able to enter.
 TREE = """
-import os, pickle, sys
-sys.path.insert(0, os.path.dirname(sys.argv[1]))
-from lab import trees
-pickle.dump(trees.read(sys.argv[2], tolerant=True), sys.stdout.buffer)
+import pickle, sys
+pickle.dump(read(sys.argv[1], tolerant=True), sys.stdout.buffer)
 """
 
 
@@ -66,7 +61,9 @@ class Reader:
 
 
 def tree_as(uid, root, prefix=()):
-    """trees.read() by another user."""
-    done = subprocess.run([*prefix, *as_user(uid), sys.executable, "-c", TREE, LAB, root],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    """trees.read() by another user; what that one may not read is an errno in it."""
+    with open(trees.__file__, encoding="utf-8") as file:
+        program = file.read() + TREE
+    done = subprocess.run([*prefix, *as_user(uid), "/usr/bin/python3", "-c", program, root],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd="/", check=True)
     return pickle.loads(done.stdout)
