@@ -64,8 +64,9 @@ def test_the_rest_of_an_image_comes_in_the_background(lab, face):
     mount = lab.mounted("torture", face)
     processes.wait_for(lambda: all(l["complete"] for l in mount.status()["layers"]),
                        60 * varve.SLOWNESS, "all layers to be complete")
-    image = mount.varve.json("images", "--store", mount.varve.store)["images"][0]
-    assert image["complete"] is True
+    # Claimed when it is durable.
+    processes.wait_for(lambda: mount.varve.json("images", "--store", mount.varve.store)["images"]
+                       [0]["complete"], 10 * varve.SLOWNESS, "the claim")
 
 
 def test_what_an_author_marked_is_fetched_at_once_and_the_rest_is_not(lab, face):

@@ -31,9 +31,10 @@ def read(root, content=True, tolerant=False):
 def attributes(path, content):
     info = os.lstat(path)
     kind = stat.S_IFMT(info.st_mode)
+    # The resolution of eStargz: Go's Round(time.Second).
+    mtime = (info.st_mtime_ns + 500_000_000) // 1_000_000_000
     result = {"type": kind, "mode": stat.S_IMODE(info.st_mode), "uid": info.st_uid,
-              "gid": info.st_gid, "mtime": int(info.st_mtime), "nlink": info.st_nlink,
-              "xattrs": xattrs(path)}
+              "gid": info.st_gid, "mtime": mtime, "nlink": info.st_nlink, "xattrs": xattrs(path)}
     if kind == stat.S_IFREG:
         result["size"] = info.st_size
         if content:

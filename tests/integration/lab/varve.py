@@ -63,7 +63,11 @@ class Varve:
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
 
     def status(self):
-        return self.json("status", "--store", self.store)
+        """What is said of this store."""
+        document = self.json("status", "--store", self.store)
+        assert document["silent"] == []
+        report, = document["stores"]
+        return report
 
     def why(self, path):
         return self.json("why", path)
