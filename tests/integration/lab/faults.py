@@ -56,12 +56,12 @@ class Fault:
 
 
 class FlippedBits(Fault):
-    """One bit in every 512 bytes of a blob is another one."""
+    """One bit in every 8 bytes of a blob is another one."""
 
     def body(self, _request, off, pieces):
         for piece in pieces:
             piece = bytearray(piece)
-            for i in range(-off % 512, len(piece), 512):
+            for i in range(-off % 8, len(piece), 8):
                 piece[i] ^= 0x10
             off += len(piece)
             yield bytes(piece)
@@ -117,6 +117,7 @@ class CutOff(Fault):
                 self.times -= 1
                 raise Cut()
             yield piece[left:]
+            left = max(0, left - len(piece))
 
 
 class RangeIgnored(Fault):
