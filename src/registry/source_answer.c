@@ -131,6 +131,7 @@ static enum http_flow deliver(struct source_fetch *fetch, const uint8_t *data, s
 	int result;
 
 	fetch->gone = &gone;
+	fetch->request->origin = fetch->origin;
 	result = fetch->request->data(fetch->request, data, size);
 	if (gone)
 		return HTTP_CONTINUE;

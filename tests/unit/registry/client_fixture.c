@@ -151,6 +151,8 @@ static int on_data(struct source_request *request, const uint8_t *data, size_t s
 	pthread_mutex_lock(&reading->lock);
 	assert_false(reading->cancelled);
 	assert_int_equal(buffer_append(&reading->body, data, size), 0);
+	(void)snprintf(reading->data_origin, sizeof(reading->data_origin), "%s",
+		request->origin ? request->origin : "nobody");
 	abort_now = reading->abort_at && reading->body.size >= reading->abort_at;
 	size = reading->body.size;
 	pthread_mutex_unlock(&reading->lock);

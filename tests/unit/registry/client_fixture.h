@@ -52,7 +52,8 @@ struct reading {
 	bool cancelled;
 	unsigned n_done;
 	struct error err;
-	char origin[64];
+	char origin[64];      /* of done() */
+	char data_origin[64]; /* of the last data() */
 };
 
 /* Reads [off, off + size) of the blob, within 20 s; fields of *reading may be set before. */

@@ -170,6 +170,21 @@ static void a_range_arrives_in_order_and_done_comes_once(void **state)
 	reading_free(&reading);
 }
 
+static void bytes_come_with_the_name_of_who_sent_them(void **state)
+{
+	struct reading reading = {.abort_at = 1};
+	struct fixture *fixture = *state;
+	struct script script = {0};
+
+	script_start(&script, fixture);
+	fixture_configure(fixture, &script.registry, 1);
+	reading_perform(&reading, fixture, 1000, 1000);
+	assert_true(reading.body.size > 0);
+	assert_non_null(strstr(reading.data_origin, fake_registry_host(script.registry)));
+	fake_registry_stop(script.registry);
+	reading_free(&reading);
+}
+
 static void a_whole_blob_is_asked_for_without_a_range(void **state)
 {
 	struct reading reading = {0};
@@ -478,6 +493,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_CLIENT(a_range_arrives_in_order_and_done_comes_once),
+		WITH_CLIENT(bytes_come_with_the_name_of_who_sent_them),
 		WITH_CLIENT(a_whole_blob_is_asked_for_without_a_range),
 		WITH_CLIENT(faults_of_a_registry_do_not_reach_the_reader),
 		WITH_CLIENT(an_answer_that_is_wrong_is_refused_with_the_reason),
