@@ -319,8 +319,8 @@ static int follow(struct auth_job *job)
 	struct buffer next = {0};
 
 	if (++job->n_redirects > MAX_REDIRECTS)
-		return error_set(&job->err, ERROR_UNAVAILABLE,
-			"token server %.200s: too many redirects", job->token->realm);
+		return error_set(&job->err, ERROR_FORMAT, "token server %.200s: too many redirects",
+			job->token->realm);
 	if (url_parse((const char *)job->url.data, &from, &job->err) < 0 ||
 		url_resolve(&from, job->location, &to, &job->err) < 0)
 		return -1;
@@ -356,7 +356,7 @@ static void send_post(struct auth_job *job)
 
 static void lookup_finish(struct loop_task *task)
 {
-	struct auth_job *job = (struct auth_job *)((char *)task - offsetof(struct auth_job, task));
+	struct auth_job *job = container_of(task, struct auth_job, task);
 
 	if (atomic_load(&job->client->closing)) {
 		job->token->job = NULL;
@@ -388,7 +388,7 @@ static const struct credentials *credentials_for(const struct host_entry *entry)
 
 static void lookup_run(struct work *work)
 {
-	struct auth_job *job = (struct auth_job *)((char *)work - offsetof(struct auth_job, work));
+	struct auth_job *job = container_of(work, struct auth_job, work);
 	const struct host_entry *entry = job->token->authorizer->entry;
 
 	if (credentials_find(credentials_for(entry), entry->config->authority,

@@ -158,8 +158,7 @@ static void next_host(struct registry_call *call, size_t i)
 
 static void check_finish(struct loop_task *task)
 {
-	struct registry_call *call =
-		(struct registry_call *)((char *)task - offsetof(struct registry_call, task));
+	struct registry_call *call = container_of(task, struct registry_call, task);
 
 	call->checking = false;
 	if (call->check_err.kind == ERROR_NONE) {
@@ -176,8 +175,7 @@ static void check_finish(struct loop_task *task)
 /* Worker: the digest of the body decides. */
 static void check_run(struct work *work)
 {
-	struct registry_call *call =
-		(struct registry_call *)((char *)work - offsetof(struct registry_call, work));
+	struct registry_call *call = container_of(work, struct registry_call, work);
 	const struct digest *expected = call->digest;
 	struct error *err = &call->check_err;
 	int result;
@@ -291,8 +289,7 @@ static void deadline_fired(void *arg)
 
 static void on_hosts(struct host_wait *wait, struct host_set *set, const struct error *err)
 {
-	struct registry_call *call =
-		(struct registry_call *)((char *)wait - offsetof(struct registry_call, host_wait));
+	struct registry_call *call = container_of(wait, struct registry_call, host_wait);
 	struct error none = {0};
 	bool can_pull = false;
 
@@ -316,8 +313,7 @@ static void on_hosts(struct host_wait *wait, struct host_set *set, const struct 
 
 static void start(struct loop_task *task)
 {
-	struct registry_call *call =
-		(struct registry_call *)((char *)task - offsetof(struct registry_call, task));
+	struct registry_call *call = container_of(task, struct registry_call, task);
 	struct error err = {0};
 
 	if (loop_timer_new(call->client->loop, deadline_fired, call, &call->deadline_timer, &err) <

@@ -208,7 +208,7 @@ static void follow_redirect(struct exchange *exchange)
 	struct error err = {0};
 
 	if (++exchange->n_redirects > MAX_REDIRECTS) {
-		(void)error_set(&err, ERROR_UNAVAILABLE, "more than %d redirects", MAX_REDIRECTS);
+		(void)error_set(&err, ERROR_FORMAT, "more than %d redirects", MAX_REDIRECTS);
 		finish_status(exchange, &err);
 	} else if (resolve_location(exchange, &err) < 0) {
 		finish_status(exchange, &err);
@@ -305,8 +305,7 @@ static int use_authorization(struct exchange *exchange, const char *value, struc
 
 static void on_authorized(struct auth_wait *wait, const struct error *err)
 {
-	struct exchange *exchange =
-		(struct exchange *)((char *)wait - offsetof(struct exchange, auth_wait));
+	struct exchange *exchange = container_of(wait, struct exchange, auth_wait);
 
 	if (err)
 		finish_error(exchange, err);

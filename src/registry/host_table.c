@@ -111,8 +111,7 @@ static void swap_in(struct registry_namespace *namespace, struct host_check *che
 /* Net loop: takes the result. */
 static void check_finish(struct loop_task *task)
 {
-	struct host_check *check =
-		(struct host_check *)((char *)task - offsetof(struct host_check, task));
+	struct host_check *check = container_of(task, struct host_check, task);
 	struct registry_namespace *namespace = check->namespace;
 	struct registry_client *client = check->client;
 
@@ -138,8 +137,7 @@ static void check_finish(struct loop_task *task)
 
 static void check_run(struct work *work)
 {
-	struct host_check *check =
-		(struct host_check *)((char *)work - offsetof(struct host_check, work));
+	struct host_check *check = container_of(work, struct host_check, work);
 
 	if ((!check->known || hosts_changed(check->known)) &&
 		hosts_load(&check->client->hosts_options, check->namespace->name, &check->loaded,

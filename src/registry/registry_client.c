@@ -94,9 +94,7 @@ int registry_client_new(const struct registry_client_options *options, struct re
 
 static void close_run(struct loop_task *task)
 {
-	struct registry_client *client =
-		(struct registry_client *)((char *)task -
-					   offsetof(struct registry_client, close_task));
+	struct registry_client *client = container_of(task, struct registry_client, close_task);
 
 	registry_client_unref(client);
 }

@@ -56,8 +56,7 @@ struct range_call {
 /* The source may be freed only after done() has returned. */
 static void range_end(struct loop_task *task)
 {
-	struct range_call *call =
-		(struct range_call *)((char *)task - offsetof(struct range_call, task));
+	struct range_call *call = container_of(task, struct range_call, task);
 
 	call->source->ops->free(call->source);
 	pthread_mutex_lock(&call->lock);
@@ -68,16 +67,14 @@ static void range_end(struct loop_task *task)
 
 static int range_data(struct source_request *request, const uint8_t *data, size_t size)
 {
-	struct range_call *call =
-		(struct range_call *)((char *)request - offsetof(struct range_call, request));
+	struct range_call *call = container_of(request, struct range_call, request);
 
 	return buffer_append(&call->body, data, size);
 }
 
 static void range_done(struct source_request *request, const char *origin, const struct error *err)
 {
-	struct range_call *call =
-		(struct range_call *)((char *)request - offsetof(struct range_call, request));
+	struct range_call *call = container_of(request, struct range_call, request);
 
 	(void)origin;
 	if (err)
@@ -88,8 +85,7 @@ static void range_done(struct source_request *request, const char *origin, const
 
 static void range_start(struct loop_task *task)
 {
-	struct range_call *call =
-		(struct range_call *)((char *)task - offsetof(struct range_call, task));
+	struct range_call *call = container_of(task, struct range_call, task);
 
 	if (call->source->ops->start(call->source, &call->request))
 		return;

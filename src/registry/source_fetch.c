@@ -338,8 +338,7 @@ static int use_set(struct source_fetch *fetch, struct host_set *set)
 
 static void on_hosts(struct host_wait *wait, struct host_set *set, const struct error *err)
 {
-	struct source_fetch *fetch =
-		(struct source_fetch *)((char *)wait - offsetof(struct source_fetch, host_wait));
+	struct source_fetch *fetch = container_of(wait, struct source_fetch, host_wait);
 	struct error none = {0};
 
 	if (fetch->looking_again && (err || set == fetch->set)) {
@@ -368,8 +367,7 @@ static void on_hosts(struct host_wait *wait, struct host_set *set, const struct 
 
 static void begin(struct loop_task *task)
 {
-	struct source_fetch *fetch =
-		(struct source_fetch *)((char *)task - offsetof(struct source_fetch, task));
+	struct source_fetch *fetch = container_of(task, struct source_fetch, task);
 	struct registry_source *source = fetch->source;
 	uint64_t now = clock_now_ns();
 	uint64_t deadline_ns = fetch->cancelled ? 0 : fetch->request->deadline_ns;

@@ -118,7 +118,7 @@ void fixture_configure(struct fixture *fixture, struct fake_registry *const *hos
 /* The last step, on the net loop: nothing of the source is under way. */
 static void reading_end(struct loop_task *task)
 {
-	struct reading *reading = (struct reading *)((char *)task - offsetof(struct reading, task));
+	struct reading *reading = container_of(task, struct reading, task);
 
 	reading->source->ops->free(reading->source);
 	pthread_mutex_lock(&reading->lock);
@@ -177,7 +177,7 @@ static void on_done(struct source_request *request, const char *origin, const st
 
 static void start_on_loop(struct loop_task *task)
 {
-	struct reading *reading = (struct reading *)((char *)task - offsetof(struct reading, task));
+	struct reading *reading = container_of(task, struct reading, task);
 
 	reading->fetch = reading->source->ops->start(reading->source, &reading->request);
 	assert_non_null(reading->fetch);
