@@ -102,6 +102,7 @@ static ssize_t device_write(int fd, struct iovec *iov, int n_iov, void *userdata
 		       fs_init_is_reply(&session->init, iov[0].iov_base, iov[0].iov_len);
 	ssize_t n;
 
+	atomic_fetch_add_explicit(&session->n_replies, 1, memory_order_relaxed);
 	if (is_init && n_iov > 1)
 		fs_init_patch(&session->init, iov[1].iov_base, iov[1].iov_len);
 	n = write_with_patience(fd, iov, n_iov);
@@ -120,4 +121,27 @@ const struct fuse_custom_io *fs_device_io(void)
 	static const struct fuse_custom_io io = {.read = device_read, .writev = device_write};
 
 	return &io;
+}
+
+void fs_device_drop_interrupts(struct fs_session *session)
+{
+	struct {
+		struct fuse_in_header header;
+		struct fuse_forget_in forget;
+	} request = {
+		.header =
+			{
+				.len = sizeof(request),
+				.opcode = FUSE_FORGET,
+				.nodeid = FUSE_ROOT_ID,
+			},
+	};
+	struct fuse_buf buffer = {.mem = &request, .size = sizeof(request)};
+	uint64_t before;
+
+	/* Forgetting has no reply: what is written answers an interrupt. */
+	do {
+		before = atomic_load(&session->n_replies);
+		fuse_session_process_buf(session->fuse, &buffer);
+	} while (atomic_load(&session->n_replies) != before);
 }

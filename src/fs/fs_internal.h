@@ -60,12 +60,17 @@ struct fs_session {
 
 	struct fs_park park;
 	atomic_uint_fast64_t n_requests;
+	atomic_uint_fast64_t n_replies;
 	atomic_uint_fast64_t n_reads;
 	atomic_bool index_failed; /* a broken index was reported */
 };
 
 /* fs_device.c: how requests come and replies go. */
 const struct fuse_custom_io *fs_device_io(void);
+
+/* libfuse keeps an interrupt that came too late for its request until another request comes, and
+ * leaks it when none does. For a session that has answered FUSE_INIT and whose threads are gone. */
+void fs_device_drop_interrupts(struct fs_session *session);
 
 /* fs_mount.c: a new FUSE mount, made by ourselves or by fusermount3; *fd is its /dev/fuse. */
 MUST_CHECK int fs_mount(const struct fs_session_options *options, const char *mountpoint, int *fd,

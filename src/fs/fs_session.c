@@ -248,6 +248,8 @@ void fs_session_free(struct fs_session *session)
 	for (unsigned i = 0; i < session->n_threads; i++)
 		(void)pthread_join(session->threads[i], NULL);
 	fs_park_drain(&session->park);
+	if (session->fuse && session->answering)
+		fs_device_drop_interrupts(session);
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	fs_park_destroy(&session->park);
