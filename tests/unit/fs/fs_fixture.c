@@ -86,15 +86,15 @@ static void add_file(struct fs_fixture *fixture, const char *name, uint32_t mode
 	assert_int_equal(toc_add_entry(fixture->toc, &entry, NULL), 0);
 }
 
-/* user.colour, a capability, and an ACL: user::rw- user:1000:r-- group::r-- mask::r-- other::--- */
+/* user.colour, a capability, and an ACL: user::rw- user:1001:--- group::r-- mask::r-- other::r-- */
 static void add_xattr_file(struct fs_fixture *fixture)
 {
 	static const uint8_t capability[20] = {1, 0, 0, 2, 0, 4};
-	static const uint8_t acl[44] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0,
-		0xe8, 3, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32,
-		0, 0, 0, 255, 255, 255, 255};
+	static const uint8_t acl[44] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 0, 0,
+		0xe9, 3, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32,
+		0, 4, 0, 255, 255, 255, 255};
 	static const uint8_t hello[] = "attributes\n";
-	struct toc_entry entry = entry_of(fixture, "dir/attributes", TOC_REGULAR, 0640);
+	struct toc_entry entry = entry_of(fixture, "dir/attributes", TOC_REGULAR, 0644);
 
 	assert_int_equal(toc_add_xattr(fixture->toc, "user.colour", "red", 3, NULL), 0);
 	assert_int_equal(toc_add_xattr(fixture->toc, "security.capability", capability,
@@ -259,6 +259,7 @@ void fs_fixture_open(struct fs_fixture *fixture, const struct fs_fixture_options
 	memset(fixture, 0, sizeof(*fixture));
 	assert_int_equal(scratch_setup((void **)&fixture->scratch), 0);
 	assert_int_equal(chdir(fixture->scratch->path), 0);
+	assert_int_equal(chmod(".", 0755), 0);
 	assert_int_equal(mkdir("mnt", 0755), 0);
 	assert_int_equal(store_open(&store, &fixture->store, NULL), 0);
 	assert_int_equal(loop_new(&fixture->loop, NULL), 0);

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -245,6 +246,32 @@ static void xattrs_are_as_stored(void **state)
 	assert_int_equal(listxattr("mnt/dir/hello", names, sizeof(names)), 0);
 }
 
+/* As user 1001, whom the ACL excludes, or as another one. */
+static int open_errno_as(uid_t uid)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
+			setresuid(uid, uid, uid) < 0)
+			_exit(255);
+		_exit(open("mnt/dir/attributes", O_RDONLY) < 0 ? errno : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void acls_are_enforced(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(open_errno_as(1002), 0);
+	assert_int_equal(open_errno_as(1001), EACCES);
+}
+
 static void df_is_sane(void **state)
 {
 	struct statvfs stat;
@@ -288,6 +315,7 @@ int main(void)
 		cmocka_unit_test(a_directory_of_ten_thousand_entries_is_listed_once_each),
 		cmocka_unit_test(a_listing_goes_on_where_it_was_told_to),
 		cmocka_unit_test(xattrs_are_as_stored),
+		cmocka_unit_test(acls_are_enforced),
 		cmocka_unit_test(df_is_sane),
 		cmocka_unit_test(the_mount_names_its_source),
 	};
