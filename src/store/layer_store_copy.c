@@ -9,6 +9,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "layer_store_internal.h"
+#include "store_presence_internal.h"
 #include "store_writer_internal.h"
 
 /* Larger units are hashed where they are. */
@@ -20,36 +21,20 @@ struct place {
 	struct chunk_record record;
 };
 
-static bool is_present(const MDB_val *page, uint32_t unit)
-{
-	if (page->mv_size != RECORD_PAGE_SIZE)
-		return false;
-	return ((const uint8_t *)page->mv_data)[unit % RECORD_PAGE_UNITS / 8] >> (unit % 8) & 1;
-}
-
 /* *live false: there is a record, but the layer or the unit it names is gone. LMDB's codes. */
 static int read_place(struct db_txn *txn, const uint8_t digest[RECORD_CHUNK_KEY_SIZE],
 	struct place *out, bool *live)
 {
-	uint8_t number[4], page[8];
 	MDB_val value;
 	int code = db_get(txn, DB_CHUNKS, digest, RECORD_CHUNK_KEY_SIZE, &value);
 
 	*live = false;
 	if (code != 0 || !record_chunk_decode(value.mv_data, value.mv_size, &out->record))
 		return code;
-	record_number_key(out->record.number, number);
-	code = db_get(txn, DB_NUMBERS, number, sizeof(number), &value);
+	code = presence_owner(txn, out->record.number, out->key);
 	if (code != 0)
 		return code == MDB_NOTFOUND ? 0 : code;
-	if (!record_key_decode(value.mv_data, value.mv_size, out->key))
-		return 0;
-	record_page_key(out->record.number, out->record.unit / RECORD_PAGE_UNITS, page);
-	code = db_get(txn, DB_PRESENCE, page, sizeof(page), &value);
-	if (code != 0)
-		return code == MDB_NOTFOUND ? 0 : code;
-	*live = is_present(&value, out->record.unit);
-	return 0;
+	return presence_has(txn, out->record.number, out->record.unit, live);
 }
 
 static int find_place(struct store *store, const struct unit *unit, bool *found, struct place *out,

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "layer_store_internal.h"
+#include "store_presence_internal.h"
 #include "store_writer_internal.h"
 
 struct forget_job {
@@ -20,20 +21,8 @@ struct forget_job {
 static int clear_bit(struct db_txn *txn, void *arg)
 {
 	const struct forget_job *forget = arg;
-	uint8_t bits[RECORD_PAGE_SIZE];
-	uint8_t name[8];
-	MDB_val value;
-	int code;
 
-	record_page_key(forget->number, forget->unit / RECORD_PAGE_UNITS, name);
-	code = db_get(txn, DB_PRESENCE, name, sizeof(name), &value);
-	if (code != 0)
-		return code == MDB_NOTFOUND ? 0 : code;
-	if (value.mv_size != sizeof(bits))
-		return db_delete(txn, DB_PRESENCE, name, sizeof(name));
-	memcpy(bits, value.mv_data, sizeof(bits));
-	bits[forget->unit % RECORD_PAGE_UNITS / 8] &= (uint8_t) ~(1u << (forget->unit % 8));
-	return db_put(txn, DB_PRESENCE, name, sizeof(name), bits, sizeof(bits));
+	return presence_clear(txn, forget->number, forget->unit);
 }
 
 static void forget_pending(struct pending_units *pending, uint32_t unit)
@@ -107,47 +96,32 @@ struct drop_job {
 	bool dropped;
 };
 
-/* Pages of one number are adjacent. */
-static int drop_presence(struct db_txn *txn, uint32_t number)
+/* Unless it is another layer's. */
+static int drop_number(struct db_txn *txn, const uint8_t key[RECORD_KEY_SIZE], uint32_t number)
 {
-	uint8_t first[8];
-	MDB_cursor *cursor;
-	int code = db_cursor(txn, DB_PRESENCE, &cursor);
+	uint8_t owner[RECORD_KEY_SIZE];
+	uint8_t name[4];
+	int code = presence_owner(txn, number, owner);
 
-	if (code != 0)
-		return code;
-	record_page_key(number, 0, first);
-	while (code == 0) {
-		MDB_val key = {.mv_size = sizeof(first), .mv_data = first};
-		MDB_val value;
-
-		code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-		if (code != 0 || key.mv_size != sizeof(first) || memcmp(key.mv_data, first, 4) != 0)
-			break;
-		code = mdb_cursor_del(cursor, 0);
-	}
-	mdb_cursor_close(cursor);
-	return code == MDB_NOTFOUND ? 0 : code;
+	if (code != 0 || memcmp(owner, key, sizeof(owner)) != 0)
+		return code == MDB_NOTFOUND ? 0 : code;
+	record_number_key(number, name);
+	code = db_delete(txn, DB_NUMBERS, name, sizeof(name));
+	return code == 0 ? presence_drop(txn, number) : code;
 }
 
 static int drop_layer(struct db_txn *txn, void *arg)
 {
 	struct drop_job *drop = arg;
 	struct layer_record record;
-	uint8_t number[4];
 	MDB_val value;
 	int code = db_get(txn, DB_LAYERS, drop->key, sizeof(drop->key), &value);
 
 	drop->dropped = code == 0;
 	if (code != 0)
 		return code == MDB_NOTFOUND ? 0 : code;
-	/* Without a number there is nothing else that anybody could find. */
-	if (record_layer_decode(value.mv_data, value.mv_size, &record)) {
-		record_number_key(record.number, number);
-		code = db_delete(txn, DB_NUMBERS, number, sizeof(number));
-		if (code == 0)
-			code = drop_presence(txn, record.number);
-	}
+	if (record_layer_decode(value.mv_data, value.mv_size, &record))
+		code = drop_number(txn, drop->key, record.number);
 	if (code == 0)
 		code = db_delete(txn, DB_ACCESS, drop->key, sizeof(drop->key));
 	if (code == 0)

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "layer_store_internal.h"
+#include "store_presence_internal.h"
 
 struct summary {
 	uint64_t size;
@@ -102,25 +103,18 @@ static bool has_file(struct store *store, const struct layer_state *layer)
 	       S_ISREG(status.st_mode) && (uint64_t)status.st_size == layer->data_size;
 }
 
-static int read_page(struct db_txn *txn, struct layer_state *layer, uint32_t page)
+static int read_page(struct db_txn *txn, struct layer_state *layer, uint32_t page, bool *damaged)
 {
+	uint64_t first = (uint64_t)page * RECORD_PAGE_UNITS;
 	uint8_t bits[RECORD_PAGE_SIZE];
-	uint8_t name[8];
-	MDB_val value;
-	int code;
+	int code = presence_read(txn, atomic_load(&layer->number), page, bits, damaged);
 
-	record_page_key(atomic_load(&layer->number), page, name);
-	code = db_get(txn, DB_PRESENCE, name, sizeof(name), &value);
 	if (code != 0)
-		return code == MDB_NOTFOUND ? 0 : code;
-	if (!record_page_decode(value.mv_data, value.mv_size, page, layer->n_units, bits))
-		return 0;
-	for (unsigned i = 0; i < RECORD_PAGE_UNITS; i++) {
-		uint64_t unit = (uint64_t)page * RECORD_PAGE_UNITS + i;
-
-		if (bits[i / 8] >> (i % 8) & 1) {
-			(void)bitmap_set(&layer->present, unit);
-			(void)bitmap_set(&layer->durable, unit);
+		return code;
+	for (uint64_t i = first; i < first + RECORD_PAGE_UNITS && i < layer->n_units; i++) {
+		if (presence_bit(bits, (uint32_t)i)) {
+			(void)bitmap_set(&layer->present, i);
+			(void)bitmap_set(&layer->durable, i);
 		}
 	}
 	return 0;
@@ -130,15 +124,20 @@ static int read_presence(struct store *store, struct layer_state *layer, struct 
 {
 	CLEANUP(db_read_end) struct db_txn txn = {0};
 	uint64_t n_pages = (layer->n_units + RECORD_PAGE_UNITS - 1) / RECORD_PAGE_UNITS;
+	bool damaged = false;
 
 	if (db_read_begin(store->db, &txn, err) < 0)
 		return -1;
 	for (uint64_t page = 0; page < n_pages; page++) {
-		int code = read_page(&txn, layer, (uint32_t)page);
+		int code = read_page(&txn, layer, (uint32_t)page, &damaged);
 
 		if (code != 0)
 			return db_error(store->db, err, code, "read what is stored of a layer");
 	}
+	if (damaged)
+		log_warning("store %s: the record of what is stored of a layer is damaged: parts "
+			    "of it are fetched again",
+			store->dir);
 	return 0;
 }
 
@@ -166,6 +165,7 @@ static int read_record(struct store *store, const struct layer_state *layer, boo
 	struct layer_record *out, struct error *err)
 {
 	CLEANUP(db_read_end) struct db_txn txn = {0};
+	uint8_t owner[RECORD_KEY_SIZE];
 	MDB_val value;
 	int code;
 
@@ -175,9 +175,17 @@ static int read_record(struct store *store, const struct layer_state *layer, boo
 	if (code != 0 && code != MDB_NOTFOUND)
 		return db_error(store->db, err, code, "look a layer up");
 	*found = code == 0;
-	/* A record that nobody wrote claims nothing. */
-	if (*found && !record_layer_decode(value.mv_data, value.mv_size, out))
-		memset(out, 0, sizeof(*out));
+	if (!*found)
+		return 0;
+	/* A record that nobody wrote, or with the number of another layer, claims nothing. */
+	if (record_layer_decode(value.mv_data, value.mv_size, out)) {
+		code = presence_owner(&txn, out->number, owner);
+		if (code != 0 && code != MDB_NOTFOUND)
+			return db_error(store->db, err, code, "look a layer up");
+		if (code == 0 && memcmp(owner, layer->key, sizeof(owner)) == 0)
+			return 0;
+	}
+	memset(out, 0, sizeof(*out));
 	return 0;
 }
 

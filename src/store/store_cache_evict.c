@@ -183,6 +183,7 @@ static bool ends_with(const char *name, const char *end)
 
 static int is_recorded(struct db_txn *txn, const char *name, bool *recorded)
 {
+	struct layer_record record;
 	uint8_t key[RECORD_KEY_SIZE];
 	MDB_val value;
 	int code;
@@ -191,7 +192,7 @@ static int is_recorded(struct db_txn *txn, const char *name, bool *recorded)
 	if (hex_decode(name, (size_t)2 * RECORD_KEY_SIZE, key, sizeof(key)) < 0)
 		return 0;
 	code = db_get(txn, DB_LAYERS, key, sizeof(key), &value);
-	*recorded = code == 0;
+	*recorded = code == 0 && record_layer_decode(value.mv_data, value.mv_size, &record);
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "layer_store_internal.h"
+#include "store_presence_internal.h"
 #include "store_writer_internal.h"
 
 static int by_unit(const void *a, const void *b)
@@ -62,6 +63,7 @@ static int sync_directory(struct store *store, struct error *err)
 
 static int take_number(struct db_txn *txn, uint32_t *out)
 {
+	uint8_t key[RECORD_KEY_SIZE];
 	uint32_t next;
 	int code = db_meta_get(txn, "next_layer", &next);
 
@@ -71,6 +73,10 @@ static int take_number(struct db_txn *txn, uint32_t *out)
 		return code;
 	if (next == 0 || next == UINT32_MAX)
 		return MDB_CORRUPTED;
+	/* A number that somebody has would bring his claims along. */
+	code = presence_owner(txn, next, key);
+	if (code != MDB_NOTFOUND)
+		return code == 0 ? MDB_CORRUPTED : code;
 	*out = next;
 	return db_meta_put(txn, "next_layer", next + 1);
 }
@@ -106,18 +112,10 @@ static int put_page(struct db_txn *txn, struct layer_state *layer, size_t *next)
 	const struct pending_units *pending = &layer->flushing;
 	uint32_t page = pending->units[*next].unit / RECORD_PAGE_UNITS;
 	uint8_t bits[RECORD_PAGE_SIZE];
-	uint8_t name[8];
-	MDB_val value;
-	int code;
+	int code = presence_read(txn, layer->new_number, page, bits, NULL);
 
-	record_page_key(layer->new_number, page, name);
-	code = db_get(txn, DB_PRESENCE, name, sizeof(name), &value);
-	if (code != 0 && code != MDB_NOTFOUND)
+	if (code != 0)
 		return code;
-	if (code != 0 ||
-		!record_page_decode(value.mv_data, value.mv_size, page, layer->n_units, bits))
-		memset(bits, 0, sizeof(bits));
-
 	for (; *next < pending->n; ++*next) {
 		const struct pending_unit *unit = &pending->units[*next];
 
@@ -126,7 +124,7 @@ static int put_page(struct db_txn *txn, struct layer_state *layer, size_t *next)
 		if (!unit->forgotten)
 			bits[unit->unit % RECORD_PAGE_UNITS / 8] |= (uint8_t)(1u << unit->unit % 8);
 	}
-	return db_put(txn, DB_PRESENCE, name, sizeof(name), bits, sizeof(bits));
+	return presence_write(txn, layer->new_number, page, bits);
 }
 
 static int put_chunks(struct db_txn *txn, const struct layer_state *layer)
@@ -184,26 +182,16 @@ static int fill_layer(struct db_txn *txn, struct layer_state *layer)
 static int is_live(struct db_txn *txn, const MDB_val *value, bool *live)
 {
 	struct chunk_record record;
-	uint8_t number[4], page[8];
-	MDB_val found;
+	uint8_t key[RECORD_KEY_SIZE];
 	int code;
 
 	*live = false;
 	if (!record_chunk_decode(value->mv_data, value->mv_size, &record))
 		return 0;
-	record_number_key(record.number, number);
-	code = db_get(txn, DB_NUMBERS, number, sizeof(number), &found);
+	code = presence_owner(txn, record.number, key);
 	if (code != 0)
 		return code == MDB_NOTFOUND ? 0 : code;
-	record_page_key(record.number, record.unit / RECORD_PAGE_UNITS, page);
-	code = db_get(txn, DB_PRESENCE, page, sizeof(page), &found);
-	if (code != 0)
-		return code == MDB_NOTFOUND ? 0 : code;
-	if (found.mv_size == RECORD_PAGE_SIZE)
-		*live = ((const uint8_t *)found.mv_data)[record.unit % RECORD_PAGE_UNITS / 8] >>
-				(record.unit % 8) &
-			1;
-	return 0;
+	return presence_has(txn, record.number, record.unit, live);
 }
 
 static int drop_stale(struct db_txn *txn, const struct flush *flush)

@@ -137,22 +137,33 @@ void record_page_key(uint32_t number, uint32_t page, uint8_t out[8])
 	record_number_key(page, out + 4);
 }
 
-bool record_page_decode(const void *data, size_t size, uint32_t page, uint64_t n_units,
+static uint64_t page_sum(uint32_t number, uint32_t page, const uint8_t bits[RECORD_PAGE_SIZE])
+{
+	uint64_t sum = (uint64_t)number << 32 | page;
+
+	for (size_t i = 0; i < RECORD_PAGE_SIZE; i += 8) {
+		sum = (sum ^ le64_load(bits + i)) * UINT64_C(0x9e3779b97f4a7c15);
+		sum ^= sum >> 29;
+	}
+	return sum;
+}
+
+void record_page_encode(uint32_t number, uint32_t page, const uint8_t bits[RECORD_PAGE_SIZE],
+	uint8_t out[RECORD_SUMMED_PAGE_SIZE])
+{
+	memcpy(out, bits, RECORD_PAGE_SIZE);
+	le64_store(out + RECORD_PAGE_SIZE, page_sum(number, page, bits));
+}
+
+bool record_page_decode(const void *data, size_t size, uint32_t number, uint32_t page,
 	uint8_t out[RECORD_PAGE_SIZE])
 {
-	uint64_t first = (uint64_t)page * RECORD_PAGE_UNITS;
-	uint64_t n;
+	const uint8_t *bits = data;
 
-	if (size != RECORD_PAGE_SIZE || first >= n_units)
+	if (size != RECORD_SUMMED_PAGE_SIZE ||
+		le64_load(bits + RECORD_PAGE_SIZE) != page_sum(number, page, bits))
 		return false;
-	memcpy(out, data, RECORD_PAGE_SIZE);
-	n = n_units - first;
-	if (n >= RECORD_PAGE_UNITS)
-		return true;
-
-	memset(out + (n + 7) / 8, 0, RECORD_PAGE_SIZE - (n + 7) / 8);
-	if (n % 8 != 0)
-		out[n / 8] &= (uint8_t)((1u << (n % 8)) - 1);
+	memcpy(out, bits, RECORD_PAGE_SIZE);
 	return true;
 }
 

@@ -17,6 +17,7 @@ enum {
 	RECORD_KEY_SIZE = 32,
 	RECORD_PAGE_UNITS = 4096, /* units whose presence is one record */
 	RECORD_PAGE_SIZE = RECORD_PAGE_UNITS / 8,
+	RECORD_SUMMED_PAGE_SIZE = RECORD_PAGE_SIZE + 8,
 	RECORD_DIGEST_SIZE = 1 + DIGEST_MAX_SIZE,
 	RECORD_LAYER_SIZE = 4 + 7 * 8 + RECORD_DIGEST_SIZE,
 	RECORD_CHUNK_KEY_SIZE = 8, /* of the digest: what is found is hashed again anyway */
@@ -83,8 +84,11 @@ bool record_chunk_decode(const void *data, size_t size, struct chunk_record *out
 void record_page_key(uint32_t number, uint32_t page, uint8_t out[8]);
 void record_number_key(uint32_t number, uint8_t out[4]);
 
-/* Copies at most the bits of units that exist: the last page may hold fewer than 4096. */
-bool record_page_decode(const void *data, size_t size, uint32_t page, uint64_t n_units,
+/* Bits of units with a sum of them and of where they belong: a flipped bit would be a claim, and
+ * the bytes it claims are not hashed when they are read. */
+void record_page_encode(uint32_t number, uint32_t page, const uint8_t bits[RECORD_PAGE_SIZE],
+	uint8_t out[RECORD_SUMMED_PAGE_SIZE]);
+bool record_page_decode(const void *data, size_t size, uint32_t number, uint32_t page,
 	uint8_t out[RECORD_PAGE_SIZE]);
 
 bool record_u32_decode(const void *data, size_t size, uint32_t *out);

@@ -163,9 +163,12 @@ static void write_units(struct fixture *fixture, struct test_layer *layer)
 			.size = shape->unit_size,
 			.blob_off = i * shape->unit_size,
 			.blob_size = shape->unit_size,
-			.flags = i == shape->zero_unit ? UNIT_ZEROS : 0,
+			.flags = i == shape->zero_unit ? UNIT_ZEROS
+				 : shape->unverified   ? UNIT_UNVERIFIED
+						       : 0,
 		};
-		memcpy(units[i].digest, digest.bytes, sizeof(units[i].digest));
+		if (!shape->unverified)
+			memcpy(units[i].digest, digest.bytes, sizeof(units[i].digest));
 	}
 	(void)snprintf(name, sizeof(name), "%s.units", layer->name);
 	if (unit_table_write(store_layers_fd(fixture->store), name, &header, units, shape->n_units,

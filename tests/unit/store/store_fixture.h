@@ -39,6 +39,7 @@ struct layer_shape {
 	uint64_t gap;       /* bytes between units that belong to none */
 	uint64_t zero_unit; /* this one is flagged as zeros; at least n_units: none */
 	uint64_t shift;     /* unit i has the bytes that unit i + shift of another layer has */
+	bool unverified;    /* no unit has a digest */
 };
 
 struct test_layer {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,6 +104,30 @@ static void what_was_put_is_there_after_the_store_was_opened_again(void **state)
 		layer_put_unit(&layer, i);
 	layer_store_stats(layer.store, &stats);
 	assert_true(stats.complete);
+	layer_leave(&layer);
+}
+
+static void a_chunk_in_a_file_is_stored_like_one_in_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct verified_chunk *chunk;
+	struct test_layer layer;
+	struct error err = {0};
+	uint8_t bytes[5000];
+	struct unit unit;
+	int fd;
+
+	layer_make(fixture, &odd, &layer);
+	layer_bytes(&layer, 4, bytes);
+	fd = memfd_create("chunk", MFD_CLOEXEC);
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 100), sizeof(bytes));
+	assert_int_equal(unit_table_get(layer.units, 4, &unit, &err), 0);
+	assert_int_equal(chunk_verify_file(&unit, fd, 100, &chunk, &err), 0);
+	close(fd);
+	assert_null(chunk_data(chunk));
+	assert_int_equal(store_put(layer.store, 4, chunk, &err), 0);
+	chunk_unref(chunk);
+	assert_true(layer_reads_unit(&layer, 4));
 	layer_leave(&layer);
 }
 
@@ -412,6 +437,7 @@ int main(void)
 		TEST(bytes_between_units_are_zeros),
 		TEST(ranges_of_any_alignment_read_right_before_and_after_they_are_durable),
 		TEST(what_was_put_is_there_after_the_store_was_opened_again),
+		TEST(a_chunk_in_a_file_is_stored_like_one_in_memory),
 		TEST(zeros_take_no_space),
 		TEST(two_handles_of_a_layer_see_the_same_units),
 		TEST(nothing_is_claimed_for_another_unit_table_of_the_same_layer),

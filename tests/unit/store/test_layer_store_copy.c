@@ -174,6 +174,49 @@ static void a_source_whose_file_is_gone_is_no_source(void **state)
 	layer_leave(&second);
 }
 
+static void bytes_without_a_digest_are_neither_source_nor_copy(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer_shape shape = first_shape;
+	struct test_layer first, second;
+	struct error err = {0};
+
+	shape.unverified = true;
+	layer_make(fixture, &shape, &first);
+	layer_put_all(&first);
+	assert_int_equal(layer_store_sync(first.store, &err), 0);
+	layer_make(fixture, &second_shape, &second);
+	assert_false(copies(&second, 0));
+	layer_leave(&second);
+	shape.seed = 3;
+	layer_make(fixture, &shape, &second);
+	assert_false(copies(&second, 0));
+	layer_leave(&second);
+	layer_leave(&first);
+}
+
+static void a_unit_too_large_for_memory_is_copied(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer_shape shape = {.seed = 1,
+		.contents = 1,
+		.n_units = 1,
+		.unit_size = 64 * MIB + 1234,
+		.zero_unit = 9};
+	struct test_layer first, second;
+	struct error err = {0};
+
+	layer_make(fixture, &shape, &first);
+	layer_put_all(&first);
+	assert_int_equal(layer_store_sync(first.store, &err), 0);
+	shape.seed = 2;
+	layer_make(fixture, &shape, &second);
+	assert_true(copies(&second, 0));
+	assert_true(layer_reads(&second, 4096 + 63 * MIB + 500, MIB));
+	layer_leave(&second);
+	layer_leave(&first);
+}
+
 static uint64_t n_free(struct fixture *fixture)
 {
 	struct cache_usage usage;
@@ -234,6 +277,8 @@ int main(void)
 		TEST(damage_in_a_closed_layer_is_found_and_forgotten),
 		TEST(a_layer_that_was_evicted_is_no_source),
 		TEST(a_source_whose_file_is_gone_is_no_source),
+		TEST(bytes_without_a_digest_are_neither_source_nor_copy),
+		TEST(a_unit_too_large_for_memory_is_copied),
 		cmocka_unit_test(a_copy_shares_the_disk_with_its_source_where_the_file_system_can),
 	};
 	return cmocka_run_group_tests_name("store/layer_store_copy", tests, NULL, NULL);

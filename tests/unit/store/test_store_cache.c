@@ -332,6 +332,22 @@ static void verification_finds_files_that_are_cut_and_indexes_that_do_not_open(v
 	assert_int_equal(result.n_layers, 0);
 }
 
+static void bytes_without_a_digest_are_not_counted_as_checked(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer_shape shape = shape_of(1);
+	struct findings findings = {0};
+	struct test_layer layer;
+
+	shape.unverified = true;
+	layer_make(fixture, &shape, &layer);
+	layer_put_all(&layer);
+	assert_int_equal(verify(fixture, true, &findings).n_checked, 0);
+	assert_int_equal(findings.n, 0);
+	assert_true(layer_reads_unit(&layer, 0));
+	layer_leave(&layer);
+}
+
 static void verification_stops_when_it_is_told_to(void **state)
 {
 	struct fixture *fixture = *state;
@@ -378,6 +394,7 @@ int main(void)
 		TEST(layers_are_listed_with_what_they_have),
 		TEST(verification_finds_what_is_wrong_and_repair_forgets_it),
 		TEST(verification_finds_files_that_are_cut_and_indexes_that_do_not_open),
+		TEST(bytes_without_a_digest_are_not_counted_as_checked),
 		TEST(verification_stops_when_it_is_told_to),
 		TEST(a_quota_can_be_a_share_of_the_file_system),
 	};

@@ -126,24 +126,94 @@ static void a_page_of_bits_of_the_wrong_size_claims_nothing(void **state)
 static void bits_of_units_that_the_layer_does_not_have_are_ignored(void **state)
 {
 	struct fixture *fixture = *state;
-	uint8_t bits[RECORD_PAGE_SIZE];
+	uint8_t bits[RECORD_PAGE_SIZE], page[RECORD_SUMMED_PAGE_SIZE];
 	struct change change = {
-		.table = DB_PRESENCE, .key_size = 8, .data = bits, .size = sizeof(bits)};
+		.table = DB_PRESENCE, .key_size = 8, .data = page, .size = sizeof(page)};
 	struct layer_store_stats stats;
 	struct test_layer layer;
 
 	make_closed_layer(fixture, &layer);
 	memset(bits, 0xff, sizeof(bits));
-	record_page_key(1, 0, change.key);
-	change_record(fixture, &change);
-	record_page_key(1, 1, change.key);
-	change_record(fixture, &change);
+	for (uint32_t i = 0; i < 2; i++) {
+		record_page_encode(1, i, bits, page);
+		record_page_key(1, i, change.key);
+		change_record(fixture, &change);
+	}
 	fixture_open(fixture);
 	layer_enter(fixture, &layer);
 	layer_store_stats(layer.store, &stats);
 	assert_int_equal(stats.n_present, small.n_units);
 	assert_false(layer_store_has(layer.store, small.n_units));
 	layer_leave(&layer);
+}
+
+static void a_bit_that_flipped_claims_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t bits[RECORD_PAGE_SIZE] = {0x03}, page[RECORD_SUMMED_PAGE_SIZE];
+	struct change change = {
+		.table = DB_PRESENCE, .key_size = 8, .data = page, .size = sizeof(page)};
+	struct test_layer layer;
+
+	make_closed_layer(fixture, &layer);
+	record_page_encode(1, 0, bits, page);
+	page[0] |= 0x10;
+	record_page_key(1, 0, change.key);
+	change_record(fixture, &change);
+	expect_nothing_then_put(fixture, &layer);
+}
+
+/* Two layers, the second's record naming the first's data file. */
+static void a_layer_with_the_number_of_another_claims_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer_shape other_shape = small;
+	uint8_t number[4];
+	struct change change = {.table = DB_NUMBERS, .key_size = 4, .size = 32};
+	struct test_layer layer, other;
+
+	other_shape.seed = 2;
+	layer_make(fixture, &other_shape, &other);
+	layer_leave(&other);
+	make_closed_layer(fixture, &layer);
+	record_number_key(1, number);
+	memcpy(change.key, number, sizeof(number));
+	change.data = other.key;
+	change_record(fixture, &change);
+	expect_nothing_then_put(fixture, &layer);
+}
+
+static void a_place_that_is_wrong_is_no_source(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct chunk_record lie = {.number = 1, .unit = 2, .data_off = 5};
+	uint8_t value[RECORD_CHUNK_SIZE];
+	struct change change = {
+		.table = DB_CHUNKS, .key_size = 8, .data = value, .size = sizeof(value)};
+	struct layer_shape other_shape = small;
+	struct test_layer layer, other;
+	struct error err = {0};
+	struct unit unit;
+	bool found;
+
+	layer_make(fixture, &small, &layer);
+	layer_put_all(&layer);
+	assert_int_equal(unit_table_get(layer.units, 4, &unit, &err), 0);
+	layer_leave(&layer);
+	fixture_close(fixture);
+	memcpy(change.key, unit.digest, 8);
+	record_chunk_encode(&lie, value);
+	change_record(fixture, &change);
+
+	fixture_open(fixture);
+	other_shape.seed = 2;
+	layer_make(fixture, &other_shape, &other);
+	assert_int_equal(store_copy(other.store, 4, &found, &err), 0);
+	assert_false(found);
+	assert_int_equal(store_copy(other.store, 5, &found, &err), 0);
+	assert_true(found);
+	assert_true(layer_reads_unit(&other, 5));
+	layer_leave(&other);
 }
 
 struct many {
@@ -256,6 +326,9 @@ int main(void)
 		TEST(a_layer_record_that_nobody_wrote_claims_nothing),
 		TEST(a_page_of_bits_of_the_wrong_size_claims_nothing),
 		TEST(bits_of_units_that_the_layer_does_not_have_are_ignored),
+		TEST(a_bit_that_flipped_claims_nothing),
+		TEST(a_layer_with_the_number_of_another_claims_nothing),
+		TEST(a_place_that_is_wrong_is_no_source),
 		TEST(a_write_that_does_not_fit_is_done_again_in_a_larger_map),
 		TEST(a_write_that_fails_changes_nothing_and_says_what_it_was),
 		TEST(a_sound_database_passes_the_check_and_noise_does_not),

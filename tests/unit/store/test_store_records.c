@@ -97,24 +97,27 @@ static void chunks_survive_encoding_and_impossible_ones_are_refused(void **state
 	assert_false(record_chunk_decode(bytes, sizeof(bytes), &out));
 }
 
-static void bits_of_units_that_do_not_exist_are_dropped(void **state)
+static void pages_of_bits_survive_encoding_and_no_bit_flips_unseen(void **state)
 {
 	(void)state;
-	uint8_t bytes[RECORD_PAGE_SIZE], out[RECORD_PAGE_SIZE];
-	uint64_t n_set = 0;
+	uint8_t bits[RECORD_PAGE_SIZE], out[RECORD_PAGE_SIZE];
+	uint8_t bytes[RECORD_SUMMED_PAGE_SIZE + 1];
 
-	memset(bytes, 0xff, sizeof(bytes));
-	assert_true(record_page_decode(bytes, sizeof(bytes), 1, RECORD_PAGE_UNITS + 13, out));
-	for (unsigned i = 0; i < RECORD_PAGE_UNITS; i++)
-		n_set += out[i / 8] >> (i % 8) & 1;
-	assert_int_equal(n_set, 13);
-	assert_int_equal(out[0], 0xff);
-	assert_int_equal(out[1], 0x1f);
-	assert_true(record_page_decode(bytes, sizeof(bytes), 0, RECORD_PAGE_UNITS, out));
-	assert_int_equal(out[RECORD_PAGE_SIZE - 1], 0xff);
-	assert_false(record_page_decode(bytes, sizeof(bytes), 1, RECORD_PAGE_UNITS, out));
-	assert_false(record_page_decode(bytes, sizeof(bytes) - 1, 0, 1, out));
-	assert_false(record_page_decode(bytes, sizeof(bytes), UINT32_MAX, 1, out));
+	for (unsigned i = 0; i < RECORD_PAGE_SIZE; i++)
+		bits[i] = (uint8_t)(i * 37);
+	record_page_encode(9, 3, bits, bytes);
+	assert_true(record_page_decode(bytes, RECORD_SUMMED_PAGE_SIZE, 9, 3, out));
+	assert_memory_equal(out, bits, sizeof(out));
+	assert_false(record_page_decode(bytes, RECORD_SUMMED_PAGE_SIZE, 9, 4, out));
+	assert_false(record_page_decode(bytes, RECORD_SUMMED_PAGE_SIZE, 8, 3, out));
+	assert_false(record_page_decode(bytes, RECORD_SUMMED_PAGE_SIZE - 1, 9, 3, out));
+	assert_false(record_page_decode(bytes, RECORD_SUMMED_PAGE_SIZE + 1, 9, 3, out));
+	assert_false(record_page_decode(bytes, RECORD_PAGE_SIZE, 9, 3, out));
+	for (unsigned i = 0; i < 8 * RECORD_SUMMED_PAGE_SIZE; i++) {
+		bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+		assert_false(record_page_decode(bytes, RECORD_SUMMED_PAGE_SIZE, 9, 3, out));
+		bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+	}
 }
 
 static void page_keys_sort_by_number_then_page(void **state)
@@ -235,7 +238,7 @@ int main(void)
 		cmocka_unit_test(layers_survive_encoding),
 		cmocka_unit_test(layers_that_contradict_themselves_are_refused),
 		cmocka_unit_test(chunks_survive_encoding_and_impossible_ones_are_refused),
-		cmocka_unit_test(bits_of_units_that_do_not_exist_are_dropped),
+		cmocka_unit_test(pages_of_bits_survive_encoding_and_no_bit_flips_unseen),
 		cmocka_unit_test(page_keys_sort_by_number_then_page),
 		cmocka_unit_test(documents_survive_encoding),
 		cmocka_unit_test(references_survive_encoding),
