@@ -114,14 +114,15 @@ static struct auth_token *token_get(
 bool authorizer_value(struct authorizer *authorizer, const char *repository, const char **value,
 	uint64_t *fetched_ns)
 {
-	struct auth_token *token;
+	struct auth_token *token = token_find(authorizer, repository);
 	uint64_t now = clock_now_ns();
 
 	*value = NULL;
 	*fetched_ns = 0;
-	if (!authorizer->scheme)
+	/* A host that wanted a token for one repository will for the next. Passwords may be wanted
+	 * for some repositories only. */
+	if (token ? !token->scheme : authorizer->scheme != CHALLENGE_BEARER)
 		return true;
-	token = token_find(authorizer, repository);
 	if (!token || !token->value || token->expires_ns <= now)
 		return false;
 	if (token->refresh_ns <= now && !token->job) {

@@ -25,11 +25,11 @@ enum { AUTHORIZER_MAX_TOKENS = 256 };
 struct auth_token {
 	struct auth_token *next;
 	struct authorizer *authorizer;
-	char *repository; /* owned */
-	enum challenge_scheme scheme;
-	char *realm;   /* owned; URL of the token server */
-	char *service; /* owned, or NULL */
-	char *scopes;  /* owned; sorted, separated by spaces */
+	char *repository;             /* owned */
+	enum challenge_scheme scheme; /* 0: nothing is asked for */
+	char *realm;                  /* owned; URL of the token server */
+	char *service;                /* owned, or NULL */
+	char *scopes;                 /* owned; sorted, separated by spaces */
 	char *value;   /* owned: what Authorization says; NULL: not known (any more) */
 	char *account; /* owned: whose credentials the value stands for, for messages; or NULL */
 	uint64_t fetched_ns;

@@ -71,6 +71,10 @@ static void job_fail(struct auth_job *job, const struct error *err)
 {
 	struct error whole = *err;
 
+	/* Without a password the host is asked as it is, the next time: it may want none by then.
+	 */
+	if (job->token->scheme == CHALLENGE_BASIC)
+		job->token->scheme = 0;
 	(void)error_prefix(
 		&whole, "authenticate with %s", job->token->authorizer->entry->config->authority);
 	job_finish(job, &whole);
@@ -199,7 +203,6 @@ static bool wants_get(const struct auth_job *job)
 static enum http_flow on_response(void *arg, const struct http_response *response)
 {
 	struct auth_job *job = arg;
-
 	const char *location = http_headers_get(&response->headers, "Location");
 
 	job->status = response->status;

@@ -95,7 +95,6 @@ static void finish_status(struct exchange *exchange, const struct error *cause)
 		size_t size = strlen(result.err.message);
 
 		result.err.kind = cause->kind;
-
 		(void)snprintf(result.err.message + size, sizeof(result.err.message) - size, "; %s",
 			cause->message);
 	}

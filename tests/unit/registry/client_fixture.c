@@ -45,7 +45,7 @@ int fixture_setup(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	const struct tls_settings_options tls = {0};
 	struct registry_client_options options = {
-		.deadline_ns = READING_TIME_NS, .stall_timeout_ns = NS_PER_SECOND / 2};
+		.deadline_ns = READING_TIME_NS, .stall_timeout_ns = NS_PER_SECOND};
 	struct http_client_options http = {0};
 	struct error err = {0};
 

@@ -374,15 +374,15 @@ static void an_origin_to_avoid_is_not_asked(void **state)
 static void the_deadline_ends_it_with_the_causes(void **state)
 {
 	static const enum fault faults[] = {HANG, HANG, HANG, HANG, HANG};
-	struct reading reading = {.request.deadline_ns = clock_now_ns() + NS_PER_SECOND};
+	struct reading reading = {.request.deadline_ns = clock_now_ns() + 2 * NS_PER_SECOND};
 	struct script script;
 	uint64_t start_ns = clock_now_ns();
 
 	read_through(*state, faults, COUNT(faults), 0, 10, &reading, &script);
 	assert_int_equal(reading.err.kind, ERROR_TIMEOUT);
 	assert_non_null(strstr(reading.err.message, "0 of 10 bytes when the time was over"));
-	assert_non_null(strstr(reading.err.message, "no answer for 0.5 s"));
-	assert_true(clock_now_ns() - start_ns < 3 * NS_PER_SECOND);
+	assert_non_null(strstr(reading.err.message, "no answer for 1 s"));
+	assert_true(clock_now_ns() - start_ns < 12 * NS_PER_SECOND);
 	reading_free(&reading);
 }
 
