@@ -95,6 +95,25 @@ static void write_server(struct fixture *fixture, const struct witness *witness)
 	fixture_write_hosts(fixture, text);
 }
 
+static void many_ranges_at_once_are_all_right(void **state)
+{
+	enum { N = 40 };
+	static struct reading readings[N];
+	struct witness host = {0};
+
+	memset(readings, 0, sizeof(readings));
+	witness_start(&host, *state);
+	write_server(*state, &host);
+	for (size_t i = 0; i < N; i++)
+		reading_start(&readings[i], *state, i * 7000, 9000);
+	for (size_t i = 0; i < N; i++) {
+		reading_wait(&readings[i]);
+		assert_read(&readings[i]);
+		reading_free(&readings[i]);
+	}
+	fake_registry_stop(host.registry);
+}
+
 /* No second passes between the change and the read, so nothing has looked at the disk since. */
 static void a_read_that_would_fail_looks_for_changed_hosts_first(void **state)
 {
@@ -225,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_CLIENT(each_host_gets_its_own_headers_only),
+		WITH_CLIENT(many_ranges_at_once_are_all_right),
 		WITH_CLIENT(a_read_that_would_fail_looks_for_changed_hosts_first),
 		WITH_CLIENT(hosts_found_late_may_be_busy),
 		WITH_CLIENT(a_configuration_that_broke_does_not_end_what_is_mounted),

@@ -430,25 +430,6 @@ static void cancel_ends_a_fetch_at_any_moment(void **state)
 	fake_registry_stop(script.registry);
 }
 
-static void many_ranges_at_once_are_all_right(void **state)
-{
-	enum { N = 40 };
-	static struct reading readings[N];
-	struct script script = {0};
-
-	memset(readings, 0, sizeof(readings));
-	script_start(&script, *state);
-	fixture_configure(*state, &script.registry, 1);
-	for (size_t i = 0; i < N; i++)
-		reading_start(&readings[i], *state, i * 7000, 9000);
-	for (size_t i = 0; i < N; i++) {
-		reading_wait(&readings[i]);
-		assert_read(&readings[i]);
-		reading_free(&readings[i]);
-	}
-	fake_registry_stop(script.registry);
-}
-
 static int find_stats(void *arg, const struct registry_host_stats *stats)
 {
 	struct registry_host_stats *out = arg;
@@ -506,7 +487,6 @@ int main(void)
 		WITH_CLIENT(a_reader_may_stop_it),
 		WITH_CLIENT(nothing_is_called_after_cancel_inside_data),
 		WITH_CLIENT(cancel_ends_a_fetch_at_any_moment),
-		WITH_CLIENT(many_ranges_at_once_are_all_right),
 		WITH_CLIENT(statistics_say_what_each_host_did),
 	};
 	return cmocka_run_group_tests_name("registry/registry_source", tests, NULL, NULL);
