@@ -10,5 +10,9 @@
  * Logs what it removed. */
 void leftovers_remove(const char *run_dir, const struct mount_record *record);
 
-/* Does so for all dead records of a run directory, and removes directories without a record. */
+/* Detaches what is mounted in the directory of a process, and removes that directory. */
+void leftovers_remove_private(const char *run_dir, pid_t pid);
+
+/* leftovers_remove() for all dead records of a run directory, and removes directories without a
+ * record. */
 MUST_CHECK int leftovers_clean(const char *run_dir, struct error *err);

@@ -69,7 +69,8 @@ const char *http_call_method(const struct http_call *call);
 /* Percent-decoded, without query, beginning with '/'. Hostile, but without NUL. */
 const char *http_call_path(const struct http_call *call);
 
-/* The decoded value of the first query parameter of this name, or NULL. Borrowed from the call. */
+/* The decoded value of the first query parameter of this name, or NULL. Borrowed from the call
+ * until the next look-up. */
 const char *http_call_query(struct http_call *call, const char *name);
 
 /* The value of a request header, or NULL. */

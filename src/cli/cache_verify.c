@@ -164,11 +164,14 @@ static void print_findings(const struct screen *screen, const struct json *findi
 {
 	for (size_t i = 0; i < json_length(findings); i++) {
 		const struct json *finding = json_at(findings, i);
-		char digest[16];
+		char digest[16], part[40] = "its index";
 
-		screen_put(screen, STYLE_BAD, "layer %s, unit %ju: %s",
-			digest_short(text_in(finding, "blob"), digest),
-			(uintmax_t)number_in(finding, "unit"), text_in(finding, "what"));
+		if (json_get(finding, "unit"))
+			(void)snprintf(part, sizeof(part), "unit %ju",
+				(uintmax_t)number_in(finding, "unit"));
+		screen_put(screen, STYLE_BAD, "layer %s, %s: %s",
+			digest_short(text_in(finding, "blob"), digest), part,
+			text_in(finding, "what"));
 		screen_end(screen);
 	}
 }

@@ -190,6 +190,8 @@ static void put_failure(const struct screen *screen, const struct json *failure)
 	enum { COLUMN = 13 };
 	const char *path = text_in(failure, "path");
 	const char *origin = text_in(failure, "origin");
+	uint64_t times = number_in(failure, "times");
+	char repeated[32] = "";
 	char digest[16];
 	char where[128];
 	char *text;
@@ -198,8 +200,10 @@ static void put_failure(const struct screen *screen, const struct json *failure)
 	(void)snprintf(where, sizeof(where), "layer %s, unit %ju",
 		digest_short(text_in(failure, "layer"), digest),
 		(uintmax_t)number_in(failure, "unit"));
-	if (asprintf(&text, "%s%s%s%s%s%s: %s", path, path[0] ? " (" : "", where,
-		    path[0] ? ")" : "", origin[0] ? " from " : "", origin,
+	if (times > 1)
+		(void)snprintf(repeated, sizeof(repeated), " (%ju times)", (uintmax_t)times);
+	if (asprintf(&text, "%s%s%s%s%s%s%s: %s", path, path[0] ? " (" : "", where,
+		    path[0] ? ")" : "", origin[0] ? " from " : "", origin, repeated,
 		    text_in(failure, "message")) < 0)
 		return;
 	screen_wrap(screen, COLUMN, STYLE_PLAIN, text);

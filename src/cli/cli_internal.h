@@ -84,6 +84,9 @@ const char *ago_format(int64_t when_s, char text[40]);
 /* The line about a store that status and cache ls end with; store as in the reports. */
 void put_store(const struct screen *screen, const struct json *store);
 
+/* Hosts as in the reports: what each delivered, and how it failed last. */
+void put_hosts(const struct screen *screen, const struct json *hosts, const char *heading);
+
 /* Failures as in the reports, with advice once per kind. */
 void put_failures(const struct screen *screen, const struct json *failures);
 

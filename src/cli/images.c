@@ -14,9 +14,13 @@ static void print_image(const struct screen *screen, const struct json *image)
 {
 	const struct json *mounted = json_get(image, "mounted");
 	char size[QUANTITY_TEXT_SIZE], digest[16], ago[40];
+	bool complete = flag_in(image, "complete");
+	unsigned percent = percent_of(number_in(image, "present"), number_in(image, "size"));
 
-	screen_put(screen, flag_in(image, "complete") ? STYLE_GOOD : STYLE_PLAIN, "%3u%%",
-		percent_of(number_in(image, "present"), number_in(image, "size")));
+	/* A layer that nothing was fetched of is not known to the store. */
+	if (percent == 100 && !complete)
+		percent = number_in(image, "present") ? 99 : 0;
+	screen_put(screen, complete ? STYLE_GOOD : STYLE_PLAIN, "%3u%%", percent);
 	screen_put(screen, STYLE_PLAIN, " %9s %6ju  %-12s  %-12s  %s",
 		size_format(number_in(image, "blob_size"), size),
 		(uintmax_t)number_in(image, "layers"),

@@ -155,32 +155,46 @@ static void print_mount(
 	print_total(screen, layers);
 }
 
-static void print_hosts(const struct screen *screen, const struct json *hosts)
+/* Under which registry's name a mirror was asked; nothing for the registry itself. */
+static void put_registry(const struct screen *screen, const struct json *host)
+{
+	const char *address = strstr(text_in(host, "origin"), "://");
+
+	if (!address || strcmp(address + 3, text_in(host, "registry")) != 0)
+		screen_put(screen, STYLE_PLAIN, " for %s", text_in(host, "registry"));
+}
+
+static void print_host(const struct screen *screen, const struct json *host)
+{
+	uint64_t n_requests = number_in(host, "requests");
+	uint64_t n_errors = number_in(host, "errors");
+	char received[QUANTITY_TEXT_SIZE];
+	char ago[40];
+
+	screen_put(screen, STYLE_PLAIN, "  %s", text_in(host, "origin"));
+	put_registry(screen, host);
+	screen_put(screen, STYLE_PLAIN, ": %s in %ju request%s",
+		size_format(number_in(host, "received_bytes"), received), (uintmax_t)n_requests,
+		n_requests == 1 ? "" : "s");
+	if (n_errors)
+		screen_put(screen, STYLE_WARNING, ", %ju error%s", (uintmax_t)n_errors,
+			n_errors == 1 ? "" : "s");
+	screen_end(screen);
+	if (!number_in(host, "last_error_s"))
+		return;
+	screen_put(screen, STYLE_PLAIN,
+		"    %s: ", ago_format((int64_t)number_in(host, "last_error_s"), ago));
+	screen_wrap(screen, 6 + (unsigned)strlen(ago), STYLE_PLAIN, text_in(host, "last_error"));
+}
+
+void put_hosts(const struct screen *screen, const struct json *hosts, const char *heading)
 {
 	if (json_length(hosts) == 0)
 		return;
-	screen_put(screen, STYLE_BOLD, "hosts");
+	screen_put(screen, STYLE_BOLD, "%s", heading);
 	screen_end(screen);
-	for (size_t i = 0; i < json_length(hosts); i++) {
-		const struct json *host = json_at(hosts, i);
-		char received[QUANTITY_TEXT_SIZE];
-		char errors[48] = "";
-		char ago[40];
-
-		if (number_in(host, "errors"))
-			(void)snprintf(errors, sizeof(errors), ", %ju errors",
-				(uintmax_t)number_in(host, "errors"));
-		screen_line(screen, "  %s for %s: %s in %ju requests%s", text_in(host, "origin"),
-			text_in(host, "registry"),
-			size_format(number_in(host, "received_bytes"), received),
-			(uintmax_t)number_in(host, "requests"), errors);
-		if (!number_in(host, "last_error_s"))
-			continue;
-		screen_put(screen, STYLE_WARNING,
-			"    %s: ", ago_format((int64_t)number_in(host, "last_error_s"), ago));
-		screen_wrap(screen, 6 + (unsigned)strlen(ago), STYLE_WARNING,
-			text_in(host, "last_error"));
-	}
+	for (size_t i = 0; i < json_length(hosts); i++)
+		print_host(screen, json_at(hosts, i));
 }
 
 void status_print(const struct screen *screen, const struct json *report, const char *dir)
@@ -195,7 +209,7 @@ void status_print(const struct screen *screen, const struct json *report, const 
 			print_mount(screen, report, mount);
 	}
 	put_store(screen, json_get(report, "store"));
-	print_hosts(screen, json_get(report, "hosts"));
+	put_hosts(screen, json_get(report, "hosts"), "hosts");
 	if (json_length(failures) == 0)
 		return;
 	screen_put(screen, STYLE_BOLD, "last failures");

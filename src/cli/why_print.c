@@ -75,27 +75,6 @@ static void print_units(const struct screen *screen, const struct json *report)
 			(uintmax_t)number_in(units, "omitted"));
 }
 
-static void print_hosts(const struct screen *screen, const struct json *hosts)
-{
-	if (json_length(hosts) == 0)
-		return;
-	print_heading(screen, "asked so far for this image");
-	for (size_t i = 0; i < json_length(hosts); i++) {
-		const struct json *host = json_at(hosts, i);
-		char ago[40];
-
-		screen_line(screen, "  %s: %ju requests, %ju errors", text_in(host, "origin"),
-			(uintmax_t)number_in(host, "requests"),
-			(uintmax_t)number_in(host, "errors"));
-		if (!number_in(host, "last_error_s"))
-			continue;
-		screen_put(screen, STYLE_PLAIN,
-			"    %s: ", ago_format((int64_t)number_in(host, "last_error_s"), ago));
-		screen_wrap(screen, 6 + (unsigned)strlen(ago), STYLE_PLAIN,
-			text_in(host, "last_error"));
-	}
-}
-
 /* What it comes down to. */
 static void print_conclusion(const struct screen *screen, const struct json *report)
 {
@@ -139,7 +118,7 @@ void why_print(const struct screen *screen, const struct json *report)
 	print_file(screen, report);
 	if (json_get(report, "units"))
 		print_units(screen, report);
-	print_hosts(screen, json_get(report, "hosts"));
+	put_hosts(screen, json_get(report, "hosts"), "asked so far for this image");
 	if (json_length(failures) > 0) {
 		print_heading(screen, "last failures");
 		put_failures(screen, failures);

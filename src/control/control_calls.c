@@ -197,26 +197,34 @@ static int query_number(struct http_call *http, const char *name, uint64_t *out,
 	return 0;
 }
 
+/* A copy: the next look-up takes the value away. *out stays NULL when it is absent. */
+static int query_text(struct http_call *http, const char *name, char **out, struct error *err)
+{
+	const char *text = http_call_query(http, name);
+
+	if (!text)
+		return 0;
+	*out = strdup(text);
+	return *out ? 0 : error_set(err, ERROR_NO_MEMORY, "no memory for a control request");
+}
+
 static int read_why(struct http_call *http, struct control_call *call, struct error *err)
 {
 	struct report_why_query *query = &call->query;
-	const char *dir = http_call_query(http, "dir");
-	const char *path = http_call_query(http, "path");
+	bool has_ino = http_call_query(http, "ino") != NULL;
 
 	query->max_units = DEFAULT_UNITS;
-	if (!dir || (!path && !http_call_query(http, "ino")))
-		return error_set(err, ERROR_INVALID,
-			"parameters dir, and path or ino, say which file is meant");
-	if (query_number(http, "ino", &query->ino, err) < 0 ||
+	if (query_text(http, "dir", &call->dir, err) < 0 ||
+		query_text(http, "path", &call->path, err) < 0 ||
+		query_number(http, "ino", &query->ino, err) < 0 ||
 		query_number(http, "first", &query->first_unit, err) < 0 ||
 		query_number(http, "max", &query->max_units, err) < 0)
 		return -1;
+	if (!call->dir || (!call->path && !has_ino))
+		return error_set(err, ERROR_INVALID,
+			"parameters dir, and path or ino, say which file is meant");
 	if (query->max_units > MAX_UNITS)
 		query->max_units = MAX_UNITS;
-	call->dir = strdup(dir);
-	call->path = path ? strdup(path) : NULL;
-	if (!call->dir || (path && !call->path))
-		return error_set(err, ERROR_NO_MEMORY, "no memory for a control request");
 	query->dir = call->dir;
 	query->path = call->path;
 	return 0;
@@ -284,6 +292,16 @@ static void on_verify(struct http_call *http, void *arg)
 	reply_verify(http, server, 200);
 }
 
+static void on_unknown(struct http_call *http, void *arg)
+{
+	struct error err;
+
+	(void)arg;
+	(void)error_set(&err, ERROR_NOT_FOUND, "%s %s: nothing is served there",
+		http_call_method(http), http_call_path(http));
+	reply_error(http, &err);
+}
+
 const struct http_route control_routes[] = {
 	{"GET", "/v1/status", on_status},
 	{"GET", "/v1/why", on_why},
@@ -292,6 +310,9 @@ const struct http_route control_routes[] = {
 	{"POST", "/v1/cache/verify", on_verify_start},
 	{"GET", "/v1/cache/verify", on_verify},
 	{"DELETE", "/v1/cache/verify", on_verify},
+	{"GET", "/", on_unknown},
+	{"POST", "/", on_unknown},
+	{"DELETE", "/", on_unknown},
 };
 
 const size_t n_control_routes = sizeof(control_routes) / sizeof(control_routes[0]);

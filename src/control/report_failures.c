@@ -9,8 +9,9 @@
 #include "layer/tree.h"
 
 struct failure_row {
-	struct layer_failure failure;
-	size_t layer; /* of the tree */
+	struct layer_failure failure; /* the newest of this unit */
+	size_t layer;                 /* of the tree */
+	unsigned times;
 };
 
 struct failure_rows {
@@ -25,11 +26,29 @@ static bool is_wanted(const struct failure_filter *filter, size_t layer, uint64_
 				      unit - filter->first_unit < filter->n_units);
 }
 
-/* Keeps the newest; of equally old ones those that came first. */
+/* A reader that tries again, and all that wait for one unit, fail for the same reason. */
+static bool is_known(struct failure_rows *rows, const struct layer_failure *failure, size_t layer)
+{
+	for (size_t i = 0; i < rows->n; i++) {
+		struct failure_row *row = &rows->rows[i];
+
+		if (row->layer == layer && row->failure.unit == failure->unit &&
+			row->failure.kind == failure->kind) {
+			row->times++;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Keeps the newest; of equally old ones those that came first. Those of a layer come newest first.
+ */
 static void keep(struct failure_rows *rows, const struct layer_failure *failure, size_t layer)
 {
 	size_t i = rows->n;
 
+	if (is_known(rows, failure, layer))
+		return;
 	while (i > 0 && rows->rows[i - 1].failure.when_s < failure->when_s)
 		i--;
 	if (i == rows->max)
@@ -38,7 +57,7 @@ static void keep(struct failure_rows *rows, const struct layer_failure *failure,
 		rows->n++;
 	for (size_t j = rows->n - 1; j > i; j--)
 		rows->rows[j] = rows->rows[j - 1];
-	rows->rows[i] = (struct failure_row){*failure, layer};
+	rows->rows[i] = (struct failure_row){*failure, layer, 1};
 }
 
 static void collect(
@@ -77,6 +96,7 @@ static struct json *row_to_json(const struct report_mount *mount, const struct f
 	char path[4096];
 
 	set_number(json, "when_s", (uint64_t)row->failure.when_s);
+	set_number(json, "times", row->times);
 	set_text(json, "mount", mount->dir);
 	set_digest(json, "layer", &layer_descriptor(tree->layers[row->layer])->digest);
 	set_number(json, "unit", row->failure.unit);

@@ -70,7 +70,8 @@ static void on_finding(void *arg, const uint8_t key[32], uint64_t unit, const ch
 
 	hex_encode(key, 32, hex);
 	set_text(finding, "key", hex);
-	set_number(finding, "unit", unit);
+	if (unit != UINT64_MAX) /* that is the layer's index */
+		set_number(finding, "unit", unit);
 	set_text(finding, "what", what);
 	/* Without its blob a finding is still one. */
 	(void)!cache_each_layer(job->store, match_blob, &search, NULL);
@@ -160,12 +161,12 @@ static struct json *copy_finding(const struct json *finding)
 {
 	static const char *const texts[] = {"key", "blob", "what"};
 	struct json *copy = json_new_object();
-	int64_t unit = 0;
+	int64_t unit;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		set_text(copy, texts[i], json_string(json_get(finding, texts[i])));
-	(void)json_i64(json_get(finding, "unit"), &unit);
-	set_number(copy, "unit", (uint64_t)unit);
+	if (json_i64(json_get(finding, "unit"), &unit))
+		set_number(copy, "unit", (uint64_t)unit);
 	return copy;
 }
 

@@ -50,6 +50,17 @@ static bool is_mounted(const struct mountinfo *mounts, const struct mount_record
 	       entry->minor == record->minor;
 }
 
+void leftovers_remove_private(const char *run_dir, pid_t pid)
+{
+	CLEANUP(mountinfo_clear) struct mountinfo mounts = {0};
+	struct error err;
+
+	if (mountinfo_read(&mounts, &err) < 0)
+		log_warning("private mounts stay: %s", err.message);
+	else
+		remove_private(run_dir, &mounts, pid);
+}
+
 void leftovers_remove(const char *run_dir, const struct mount_record *record)
 {
 	CLEANUP(mountinfo_clear) struct mountinfo mounts = {0};

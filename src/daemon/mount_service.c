@@ -4,14 +4,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/control_client.h"
 #include "daemon/leftovers.h"
 #include "daemon/run_directory.h"
 #include "mount_service_internal.h"
 #include "store/store.h"
+
+enum { BUSY_ATTEMPTS = 20 };
 
 static void on_gone(void *arg)
 {
@@ -204,11 +208,42 @@ static int publish(struct mount_service *service, struct error *err)
 	return 0;
 }
 
+/* Commands like `varve cache ls` own a store that nobody serves for a moment: worth a wait. Whoever
+ * serves it answers on its socket. */
+static int open_node(struct mount_service *service, struct error *err)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+	const struct node_options *options = &service->options->node;
+	char socket[PATH_MAX];
+	struct error why;
+
+	(void)snprintf(
+		socket, sizeof(socket), "%.*s/control.sock", PATH_MAX - 16, options->store_dir);
+	for (unsigned n = 0;; n++) {
+		struct json *answer = NULL;
+		bool served = false;
+
+		if (node_new(options, &service->node, &why) == 0)
+			return 0;
+		if (why.kind != ERROR_BUSY || n == BUSY_ATTEMPTS ||
+			control_request(socket, "GET", "/v1/status", NS_PER_SECOND, &served,
+				&answer, NULL) < 0 ||
+			served) {
+			json_free(answer);
+			break;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+	if (err)
+		*err = why;
+	return -1;
+}
+
 static int open_parts(struct mount_service *service, struct error *err)
 {
 	if (service_start_loop(service, err) < 0 || announce(service, err) < 0 ||
-		node_new(&service->options->node, &service->node, err) < 0 ||
-		start_control(service, err) < 0 || open_image(service, err) < 0)
+		open_node(service, err) < 0 || start_control(service, err) < 0 ||
+		open_image(service, err) < 0)
 		return -1;
 	service_set_phase(service, SERVICE_MOUNTING);
 	return mount_tree(service, err);
@@ -233,7 +268,7 @@ static int serve(struct mount_service *service, struct error *err)
 void service_remove_traces(struct mount_service *service)
 {
 	if (service->private_dir[0])
-		run_directory_remove_private(service->options->run_dir, getpid());
+		leftovers_remove_private(service->options->run_dir, getpid());
 	if (service->record_lock >= 0)
 		mount_record_remove(service->options->run_dir, getpid());
 }

@@ -43,6 +43,14 @@ static bool ends_soon(struct mount_service *service)
 	return ended;
 }
 
+static void wait_until_gone(struct mount_service *service)
+{
+	pthread_mutex_lock(&service->lock);
+	while (!service->gone && !service->ended)
+		pthread_cond_wait(&service->changed, &service->lock);
+	pthread_mutex_unlock(&service->lock);
+}
+
 static void wait_for_end(struct mount_service *service)
 {
 	pthread_mutex_lock(&service->lock);
@@ -101,14 +109,19 @@ void service_unmount(struct mount_service *service)
 	by_others = service->gone || service->ended;
 	pthread_mutex_unlock(&service->lock);
 
-	if (detach(service, by_others) < 0)
+	/* Soon over, unless somebody still uses it. */
+	show_detached(service);
+	if (detach(service, by_others) < 0) {
 		log_error("%s is served until somebody else unmounts it, or another signal ends "
 			  "this process",
 			service->options->dir);
+		wait_until_gone(service);
+		if (detach(service, true) < 0)
+			log_error("served until another signal ends this process");
+	}
 	if (ends_soon(service))
 		return;
 	log_info("what was mounted on %s is still in use: served until its last user is gone",
 		service->options->dir);
-	show_detached(service);
 	wait_for_end(service);
 }

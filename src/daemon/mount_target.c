@@ -54,7 +54,7 @@ int mount_target_path(const char *dir, char out[PATH_MAX], struct error *err)
 {
 	if (realpath(dir, out))
 		return 0;
-	if (errno != ENOTCONN && errno != EIO)
+	if (errno != ENOTCONN && errno != EIO && errno != EACCES)
 		return no_path(dir, errno, err);
 	return path_of_dead(dir, out, err);
 }

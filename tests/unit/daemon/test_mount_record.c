@@ -1,40 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/mount_record.h"
 
-#include "support/test.h"
+#include "support/scratch.h"
 
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/log.h"
 #include "daemon/run_directory.h"
 
+/* The scratch directory is the run directory. */
 static int make_run_dir(void **state)
 {
-	char dir[] = "varve-record-XXXXXX";
-	char here[PATH_MAX - 64];
-	char *path;
+	struct scratch *scratch;
 	struct error err;
 
-	if (!mkdtemp(dir) || !getcwd(here, sizeof(here)) || asprintf(&path, "%s/%s", here, dir) < 0)
-		return -1;
-	*state = path;
-	return run_directory_make(path, &err);
+	assert_int_equal(scratch_setup(state), 0);
+	scratch = *state;
+	return run_directory_make(scratch->path, &err);
 }
 
-static int remove_run_dir(void **state)
+static const char *run_dir_of(void **state)
 {
-	char command[PATH_MAX + 16];
+	const struct scratch *scratch = *state;
 
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", (char *)*state);
-	free(*state);
-	return system(command);
+	return scratch->path;
 }
 
 static struct mount_record example(pid_t pid, const char *dir)
@@ -89,8 +79,8 @@ static void reads_back_what_was_written_with_any_path(void **state)
 	struct mount_records records;
 	int lock = -1;
 
-	write_record(*state, &record, &lock);
-	read_records(*state, &records);
+	write_record(run_dir_of(state), &record, &lock);
+	read_records(run_dir_of(state), &records);
 	assert_int_equal(records.n_records, 1);
 	assert_int_equal(records.records[0].pid, 4711);
 	assert_string_equal(records.records[0].dir, record.dir);
@@ -108,13 +98,13 @@ static void a_record_lives_as_long_as_its_lock_is_held(void **state)
 	struct mount_records records;
 	int lock = -1;
 
-	write_record(*state, &record, &lock);
-	read_records(*state, &records);
+	write_record(run_dir_of(state), &record, &lock);
+	read_records(run_dir_of(state), &records);
 	assert_true(records.records[0].alive);
 	mount_records_clear(&records);
 
 	(void)close(lock);
-	read_records(*state, &records);
+	read_records(run_dir_of(state), &records);
 	assert_int_equal(records.n_records, 1);
 	assert_false(records.records[0].alive);
 	mount_records_clear(&records);
@@ -126,10 +116,10 @@ static void a_replaced_record_stays_locked(void **state)
 	struct mount_records records;
 	int lock = -1;
 
-	write_record(*state, &record, &lock);
+	write_record(run_dir_of(state), &record, &lock);
 	record.face = "erofs";
-	write_record(*state, &record, &lock);
-	read_records(*state, &records);
+	write_record(run_dir_of(state), &record, &lock);
+	read_records(run_dir_of(state), &records);
 	assert_int_equal(records.n_records, 1);
 	assert_string_equal(records.records[0].face, "erofs");
 	assert_true(records.records[0].alive);
@@ -143,10 +133,10 @@ static void a_removed_record_is_gone_and_removing_it_again_is_fine(void **state)
 	struct mount_records records;
 	int lock = -1;
 
-	write_record(*state, &record, &lock);
-	mount_record_remove(*state, 4711);
-	mount_record_remove(*state, 4711);
-	read_records(*state, &records);
+	write_record(run_dir_of(state), &record, &lock);
+	mount_record_remove(run_dir_of(state), 4711);
+	mount_record_remove(run_dir_of(state), 4711);
+	read_records(run_dir_of(state), &records);
 	assert_int_equal(records.n_records, 0);
 	mount_records_clear(&records);
 	(void)close(lock);
@@ -159,13 +149,13 @@ static void leaves_out_what_is_no_record(void **state)
 	int lock = -1;
 
 	log_setup(LOG_LEVEL_ERROR, STDERR_FILENO, true);
-	write_record(*state, &record, &lock);
-	write_text(*state, "1.json", "{");
-	write_text(*state, "2.json", "{\"pid\": 2}");
-	write_text(*state, "3.json", "");
-	write_text(*state, "x.json", "{}");
-	write_text(*state, "4.new", "{}");
-	read_records(*state, &records);
+	write_record(run_dir_of(state), &record, &lock);
+	write_text(run_dir_of(state), "1.json", "{");
+	write_text(run_dir_of(state), "2.json", "{\"pid\": 2}");
+	write_text(run_dir_of(state), "3.json", "");
+	write_text(run_dir_of(state), "x.json", "{}");
+	write_text(run_dir_of(state), "4.new", "{}");
+	read_records(run_dir_of(state), &records);
 	assert_int_equal(records.n_records, 1);
 	assert_int_equal(records.records[0].pid, 4711);
 	mount_records_clear(&records);
@@ -190,10 +180,10 @@ static void finds_the_living_one_of_two_records_with_one_device(void **state)
 	int dead_lock = -1;
 	int lock = -1;
 
-	write_record(*state, &dead, &dead_lock);
-	write_record(*state, &alive, &lock);
+	write_record(run_dir_of(state), &dead, &dead_lock);
+	write_record(run_dir_of(state), &alive, &lock);
 	(void)close(dead_lock);
-	read_records(*state, &records);
+	read_records(run_dir_of(state), &records);
 	assert_string_equal(mount_records_with_device(&records, 0, 77)->dir, "/mnt/alive");
 	assert_null(mount_records_with_device(&records, 0, 78));
 	mount_records_clear(&records);
@@ -207,8 +197,8 @@ static void a_mount_that_is_not_made_yet_has_no_device(void **state)
 	int lock = -1;
 
 	record.minor = 0;
-	write_record(*state, &record, &lock);
-	read_records(*state, &records);
+	write_record(run_dir_of(state), &record, &lock);
+	read_records(run_dir_of(state), &records);
 	assert_null(mount_records_with_device(&records, 0, 0));
 	mount_records_clear(&records);
 	(void)close(lock);
@@ -238,7 +228,7 @@ static void refuses_values_of_the_wrong_kind(void **state)
 	}
 }
 
-#define IN_RUN_DIR(test) cmocka_unit_test_setup_teardown(test, make_run_dir, remove_run_dir)
+#define IN_RUN_DIR(test) cmocka_unit_test_setup_teardown(test, make_run_dir, scratch_teardown)
 
 int main(void)
 {

@@ -1,38 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/run_directory.h"
 
-#include "support/test.h"
+#include "support/scratch.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-static int make_parent(void **state)
+static const char *parent_of(void **state)
 {
-	char dir[] = "varve-run-XXXXXX";
-	char here[PATH_MAX - 64];
-	char *path;
+	const struct scratch *scratch = *state;
 
-	if (!mkdtemp(dir) || !getcwd(here, sizeof(here)) || asprintf(&path, "%s/%s", here, dir) < 0)
-		return -1;
-	*state = path;
-	return 0;
-}
-
-static int remove_parent(void **state)
-{
-	char command[PATH_MAX + 16];
-
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", (char *)*state);
-	free(*state);
-	return system(command);
+	return scratch->path;
 }
 
 static void child(void **state, const char *name, char out[PATH_MAX])
 {
-	(void)snprintf(out, PATH_MAX, "%s/%s", (const char *)*state, name);
+	(void)snprintf(out, PATH_MAX, "%s/%s", parent_of(state), name);
 }
 
 static void is_what_the_environment_says(void **state)
@@ -84,7 +66,7 @@ static void refuses_a_symbolic_link(void **state)
 	char path[PATH_MAX];
 
 	child(state, "run", path);
-	assert_int_equal(symlink(*state, path), 0);
+	assert_int_equal(symlink(parent_of(state), path), 0);
 	assert_int_equal(run_directory_make(path, &err), -1);
 	assert_int_equal(err.kind, ERROR_INVALID);
 }
@@ -95,17 +77,17 @@ static void removes_what_a_process_left_in_its_directory(void **state)
 	char private_dir[PATH_MAX];
 	char path[PATH_MAX];
 
-	assert_int_equal(run_directory_make_private(*state, 4711, private_dir, &err), 0);
+	assert_int_equal(run_directory_make_private(parent_of(state), 4711, private_dir, &err), 0);
 	child(state, "4711/fs", path);
 	assert_int_equal(mkdir(path, 0700), 0);
 	child(state, "4711/lower", path);
 	assert_int_equal(mkdir(path, 0700), 0);
-	run_directory_remove_private(*state, 4711);
+	run_directory_remove_private(parent_of(state), 4711);
 	assert_int_equal(access(private_dir, F_OK), -1);
-	run_directory_remove_private(*state, 4711);
+	run_directory_remove_private(parent_of(state), 4711);
 }
 
-#define IN_PARENT(test) cmocka_unit_test_setup_teardown(test, make_parent, remove_parent)
+#define IN_PARENT(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
 
 int main(void)
 {

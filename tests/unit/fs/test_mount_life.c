@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mounts as they come and go, and the mount of all trees. */
-#include "fs_fixture.h"
+#include "support/fs_fixture.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Everything that would change a mount is EROFS: because it is read-only, and, when somebody made
  * it writable, because we say so. */
-#include "fs_fixture.h"
+#include "support/fs_fixture.h"
 
 #include <errno.h>
 #include <sys/mount.h>

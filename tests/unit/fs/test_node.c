@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Node ids and tree 0, without a mount. */
-#include "fs_fixture.h"
+#include "support/fs_fixture.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads that wait for bytes that do not come, or come late. */
-#include "fs_fixture.h"
+#include "support/fs_fixture.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs_fixture.h"
+#include "support/fs_fixture.h"
 
 #include <sys/stat.h>
 
