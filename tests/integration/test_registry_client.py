@@ -2,6 +2,7 @@
 """The registry client against Debian's docker-registry: transport, certificates, mirrors,
 redirects."""
 import http.server
+import os
 import pathlib
 import shutil
 import threading
@@ -266,27 +267,40 @@ def test_redirect_is_followed_again_only_when_its_target_refuses(image, front, t
     assert [role for role, _, _ in front["asked"][3:]] == ["target", "front", "target"]
 
 
+class Nginx(processes.Server):
+    """nginx with these server blocks; %DIR% in them is a directory of its own."""
+
+    def __init__(self, directory, port, blocks):
+        directory.mkdir()
+        config = directory / "nginx.conf"
+        # As root its workers would be somebody who may not read the test's files.
+        user = "user root;" if os.geteuid() == 0 else ""
+        config.write_text(user + """
+daemon off; pid %DIR%/pid; error_log %DIR%/error.log;
+events {}
+http {
+  log_format certificate '$request_uri [$ssl_client_s_dn]';
+  access_log %DIR%/access.log certificate;
+  client_body_temp_path %DIR%/1; proxy_temp_path %DIR%/2; fastcgi_temp_path %DIR%/3;
+  uwsgi_temp_path %DIR%/4; scgi_temp_path %DIR%/5;
+""".replace("%DIR%", str(directory)) + blocks.replace("%DIR%", str(directory)) + "}\n",
+                          encoding="utf-8")
+        self.access_log = directory / "access.log"
+        super().__init__(["nginx", "-c", str(config)], str(directory / "out"),
+                         ready=lambda: processes.is_listening(port))
+
+
 def test_plain_redirect_from_https_is_refused(front, hosts, tool, tmp_path):
     authority = registry.Authority(str(tmp_path / "ca"))
     cert, key = authority.sign("server", server=True)
     port = processes.free_port()
-    config = tmp_path / "nginx.conf"
-    config.write_text(f"""
-daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/nginx.log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {tmp_path}; proxy_temp_path {tmp_path}; fastcgi_temp_path {tmp_path};
-  uwsgi_temp_path {tmp_path}; scgi_temp_path {tmp_path};
+    nginx = Nginx(tmp_path / "nginx", port, f"""
   server {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {cert}; ssl_certificate_key {key};
     location / {{ proxy_pass http://{front['host']}; proxy_redirect off; }}
   }}
-}}
-""", encoding="utf-8")
-    nginx = processes.Server(["nginx", "-c", str(config)], str(tmp_path / "nginx.out"),
-                             ready=lambda: processes.is_listening(port)).start()
+""").start()
     try:
         client = tool(*hosts(f"127.0.0.1:{port}",
                              f'server = "https://127.0.0.1:{port}"\nca = "{authority.cert}"\n'))
@@ -297,3 +311,41 @@ http {{
         assert [role for role, _, _ in front["asked"]] == ["front"]
     finally:
         nginx.stop()
+
+
+def test_certificates_of_a_host_are_not_for_its_redirect_targets(image, hosts, tool, tmp_path):
+    authority = registry.Authority(str(tmp_path / "ca"))
+    cert, key = authority.sign("server", server=True)
+    client_pair = authority.sign("client")
+    port, target = processes.free_port(), processes.free_port()
+    tls = f"ssl_certificate {cert}; ssl_certificate_key {key};"
+    nginx = Nginx(tmp_path / "nginx", port, f"""
+  server {{
+    listen 127.0.0.1:{port} ssl; {tls}
+    ssl_client_certificate {authority.cert}; ssl_verify_client on;
+    location / {{ return 307 https://localhost:{target}/blob; }}
+  }}
+  server {{
+    listen 127.0.0.1:{target} ssl; {tls}
+    ssl_verify_client optional_no_ca;
+    root %DIR%;
+  }}
+""")
+    (tmp_path / "nginx/blob").write_bytes(image.layer)
+    options = hosts(f"127.0.0.1:{port}", f"""
+server = "https://127.0.0.1:{port}"
+ca = "{authority.cert}"
+client = [["{client_pair[0]}", "{client_pair[1]}"]]
+""")
+    reference = f"127.0.0.1:{port}/public/app:v1"
+    nginx.start()
+    try:
+        answer = tool(*options).ask("range", reference, digest_of(image.layer), len(image.layer),
+                                    0, 9)
+        assert answer.startswith("error unauthorized ") and "not trusted" in answer
+        image.check_range(tool(*options, env={"SSL_CERT_FILE": authority.cert}), reference, 5, 99)
+    finally:
+        nginx.stop()
+    lines = nginx.access_log.read_text(encoding="utf-8").splitlines()
+    assert "/blob []" in lines or "/blob [-]" in lines
+    assert any(line.startswith("/v2/") and "CN=client" in line for line in lines)

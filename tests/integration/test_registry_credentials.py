@@ -150,15 +150,18 @@ def test_token_that_expires_unannounced_is_refreshed_once(image, tokens, tool):
     assert len(server.requests()) == 2
 
 
-def test_token_server_gets_headers_and_certificates_of_the_host(image, tokens, hosts, tool):
-    server = tokens(tls=True)
-    (hosts.root / "unused").mkdir()
+def test_token_server_gets_headers_and_certificates_of_the_host(image, tokens, hosts, tool,
+                                                                tmp_path):
+    authority = registry.Authority(str(tmp_path / "clients"))
+    cert, key = authority.sign("client")
+    server = tokens(tls=True, client_ca=authority.cert)
     options = hosts(server.host, f"""
 server = "http://{server.host}"
 ca = "{server.cert}"
+client = [["{cert}", "{key}"]]
 [header]
-x-team = ["blue", "green"]
+x-team = "blue"
 """)
     image.check(tool(*options, "--username", "user", "--password", "secret"), server.host,
                 "private/app")
-    assert server.requests()[0]["headers"]["x-team"] in ("blue", "green")
+    assert server.requests()[0]["headers"]["x-team"] == "blue"
