@@ -84,7 +84,7 @@ def test_without_a_client_certificate_the_error_says_what_is_wanted_and_where(la
     program = lab.varve()
     directory = secured.configure(program, None)
     said = program.refused(varve.UNAUTHORIZED, secured.reference)
-    assert "client certificate" in said
+    assert "client certificate" in said, said
     assert os.path.join(directory, "hosts.toml") in said or "client =" in said
 
 
