@@ -89,7 +89,7 @@ static void record_failure(
 	const char *origin = call->set->entries[call->i_host].config->origin;
 
 	log_debug("%s; %s", err->message, next);
-	failure_list_add(&call->failures, origin, err, answered);
+	failure_list_add(&call->failures, call->i_host, origin, err, answered);
 }
 
 static void build_path(const struct registry_call *call, char *out, size_t size)

@@ -8,13 +8,13 @@
 /* More would leave too little room for each. */
 enum { MAX_SHOWN = 4 };
 
-void failure_list_add(
-	struct failure_list *list, const char *origin, const struct error *err, bool answered)
+void failure_list_add(struct failure_list *list, size_t host, const char *origin,
+	const struct error *err, bool answered)
 {
 	struct host_failure *items;
 	size_t i = 0;
 
-	while (i < list->n_items && strcmp(list->items[i].origin, origin) != 0)
+	while (i < list->n_items && list->items[i].host != host)
 		i++;
 	if (i == list->n_items) {
 		items = reallocarray(list->items, list->n_items + 1, sizeof(*items));
@@ -25,7 +25,7 @@ void failure_list_add(
 	}
 	memmove(&list->items[i], &list->items[i + 1],
 		(list->n_items - i - 1) * sizeof(list->items[0]));
-	list->items[list->n_items - 1] = (struct host_failure){origin, *err, answered};
+	list->items[list->n_items - 1] = (struct host_failure){host, origin, *err, answered};
 }
 
 /* How much a person can do about it, and how much it says about the others. */

@@ -9,6 +9,7 @@
 /* Why each host of a namespace could not serve, so that nothing is hidden when none could. */
 
 struct host_failure {
+	size_t host;        /* its place in hosts.toml: an origin may stand there twice */
 	const char *origin; /* borrowed */
 	struct error err;
 	bool answered; /* there was a response, whatever its status */
@@ -22,8 +23,8 @@ struct failure_list {
 
 /* The newest failure of a host replaces its older one, and goes to the end. When memory runs out,
  * what does not fit is forgotten. */
-void failure_list_add(
-	struct failure_list *list, const char *origin, const struct error *err, bool answered);
+void failure_list_add(struct failure_list *list, size_t host, const char *origin,
+	const struct error *err, bool answered);
 
 /* One error out of all: of one host, with its URL or origin; of several, each by its origin and its
  * cause. The kind is that of the host asked last if it answered: it is the upstream. Otherwise the

@@ -189,7 +189,8 @@ static void fail_host(struct source_fetch *fetch, const struct error *err, bool 
 	struct host_entry *entry = current_entry(fetch);
 
 	log_debug("%s: %s", entry->state->origin, err->message);
-	failure_list_add(&fetch->failures, entry->state->origin, err, answered);
+	failure_list_add(&fetch->failures, fetch->order[fetch->i_order], entry->state->origin, err,
+		answered);
 	if (err->kind != ERROR_UNAVAILABLE && err->kind != ERROR_RATE_LIMITED &&
 		err->kind != ERROR_TIMEOUT)
 		fetch->given_up[fetch->order[fetch->i_order]] = true;
@@ -265,7 +266,8 @@ static void handle_failure(struct source_fetch *fetch, const struct exchange_res
 		fetch->lost_target = true;
 		ask(fetch);
 	} else if (fetch->delivered > fetch->delivered_before) {
-		failure_list_add(&fetch->failures, fetch->origin, err, result->status != 0);
+		failure_list_add(&fetch->failures, fetch->order[fetch->i_order], fetch->origin, err,
+			result->status != 0);
 		resume(fetch);
 	} else {
 		fail_host(fetch, err, result->status != 0);

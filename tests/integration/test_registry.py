@@ -82,10 +82,9 @@ def test_docker_style_certificate_files_without_a_hosts_toml_are_used(lab, secur
 
 def test_without_a_client_certificate_the_error_says_what_is_wanted_and_where(lab, secured):
     program = lab.varve()
-    directory = secured.configure(program, None)
+    secured.configure(program, None)
     said = program.refused(varve.UNAUTHORIZED, secured.reference)
-    assert "client certificate" in said, said
-    assert os.path.join(directory, "hosts.toml") in said or "client =" in said
+    assert "wants a client certificate" in said and "`client` configures none" in said
 
 
 def test_a_client_certificate_of_another_authority_is_named_when_it_is_refused(lab, secured):
@@ -100,8 +99,9 @@ def test_an_expired_client_certificate_is_found_before_it_is_sent(lab, secured):
     program = lab.varve()
     cert, key = secured.authority.sign("old", days=-1)
     secured.configure(program, f'[["{cert}", "{key}"]]')
-    said = program.refused(varve.UNAUTHORIZED, secured.reference)
-    assert cert in said and "expired" in said
+    said = program.refused(varve.INVALID, secured.reference)
+    assert f"{cert} expired on" in said and "hosts.toml" in said
+    assert secured.registry.requests() == []
 
 
 @pytest.mark.parametrize("wrong", ["swapped", "key of another", "absent", "not PEM"])
@@ -126,14 +126,14 @@ def test_a_registry_whose_authority_is_not_trusted_is_refused_with_the_cure(lab,
     program = lab.varve()
     program.hosts_toml(secured.registry.host, f'server = "https://{secured.registry.host}"\n')
     said = program.refused(varve.UNAUTHORIZED, secured.reference)
-    assert "ca =" in said
+    assert "not trusted" in said and "`ca`" in said
 
 
 def test_one_wrong_field_refuses_the_namespace_and_is_named_with_its_line(lab, secured):
     program = lab.varve()
     directory = secured.configure(program, "5")
     said = program.refused(varve.INVALID, secured.reference)
-    assert f"{directory}/hosts.toml:4" in said and "client" in said
+    assert f"{directory}/hosts.toml: line 4:" in said and "client" in said
 
 
 def test_certificates_replaced_on_disk_are_used_without_a_restart(lab, secured):

@@ -250,13 +250,13 @@ static void one_failure_is_told_with_its_host(void **state)
 
 	failure_list_compose(&list, &out);
 	assert_int_equal(out.kind, ERROR_UNAVAILABLE);
-	failure_list_add(&list, "https://a", &err, false);
-	failure_list_add(&list, "https://a", &err, false);
+	failure_list_add(&list, 0, "https://a", &err, false);
+	failure_list_add(&list, 0, "https://a", &err, false);
 	failure_list_compose(&list, &out);
 	assert_int_equal(out.kind, ERROR_TIMEOUT);
 	assert_string_equal(out.message, err.message);
 	err = make_error(ERROR_FORMAT, "too short");
-	failure_list_add(&list, "https://a", &err, true);
+	failure_list_add(&list, 0, "https://a", &err, true);
 	failure_list_compose(&list, &out);
 	assert_string_equal(out.message, "https://a: too short");
 	failure_list_clear(&list);
@@ -271,12 +271,29 @@ static void several_failures_name_each_host_and_its_cause(void **state)
 	struct error second = make_error(ERROR_UNAUTHORIZED, "authenticate with b: wrong password");
 	struct error out = {0};
 
-	failure_list_add(&list, "https://mirror:5000", &first, false);
-	failure_list_add(&list, "https://b", &second, true);
+	failure_list_add(&list, 0, "https://mirror:5000", &first, false);
+	failure_list_add(&list, 1, "https://b", &second, true);
 	failure_list_compose(&list, &out);
 	assert_int_equal(out.kind, ERROR_UNAUTHORIZED);
 	assert_string_equal(out.message, "https://mirror:5000: connection refused; "
 					 "https://b: authenticate with b: wrong password");
+	failure_list_clear(&list);
+}
+
+/* As server and as [host] with a client certificate: the second try must not hide the first. */
+static void an_origin_that_stands_twice_in_hosts_toml_is_told_twice(void **state)
+{
+	(void)state;
+	struct failure_list list = {0};
+	struct error first = make_error(ERROR_UNAUTHORIZED, "no client certificate");
+	struct error second = make_error(ERROR_UNAUTHORIZED, "not trusted");
+	struct error out = {0};
+
+	failure_list_add(&list, 0, "https://a", &first, false);
+	failure_list_add(&list, 1, "https://a", &second, false);
+	failure_list_compose(&list, &out);
+	assert_string_equal(
+		out.message, "https://a: no client certificate; https://a: not trusted");
 	failure_list_clear(&list);
 }
 
@@ -304,8 +321,8 @@ static void the_upstream_decides_about_the_kind_if_it_answered(void **state)
 		struct error upstream = make_error(cases[i].upstream, "u");
 		struct error out = {0};
 
-		failure_list_add(&list, "https://m", &mirror, cases[i].mirror_answered);
-		failure_list_add(&list, "https://u", &upstream, cases[i].upstream_answered);
+		failure_list_add(&list, 0, "https://m", &mirror, cases[i].mirror_answered);
+		failure_list_add(&list, 1, "https://u", &upstream, cases[i].upstream_answered);
 		failure_list_compose(&list, &out);
 		assert_int_equal(out.kind, cases[i].expected);
 		failure_list_clear(&list);
@@ -326,7 +343,7 @@ static void long_causes_are_cut_so_that_all_hosts_are_named(void **state)
 	for (size_t i = 0; i < COUNT(origins); i++) {
 		struct error err = make_error(ERROR_UNAVAILABLE, text);
 
-		failure_list_add(&list, origins[i], &err, false);
+		failure_list_add(&list, i, origins[i], &err, false);
 	}
 	failure_list_compose(&list, &out);
 	for (size_t i = 1; i < COUNT(origins); i++)
@@ -349,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_pause_that_is_too_long_is_not_waited_for),
 		cmocka_unit_test(one_failure_is_told_with_its_host),
 		cmocka_unit_test(several_failures_name_each_host_and_its_cause),
+		cmocka_unit_test(an_origin_that_stands_twice_in_hosts_toml_is_told_twice),
 		cmocka_unit_test(the_upstream_decides_about_the_kind_if_it_answered),
 		cmocka_unit_test(long_causes_are_cut_so_that_all_hosts_are_named),
 	};
