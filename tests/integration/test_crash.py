@@ -54,14 +54,15 @@ def test_a_mount_whose_process_died_is_replaced_with_a_message(lab, face):
     program, reference = mount.varve, f"{mount.registry.host}/{lab.images.path('torture')}"
     mount.expect_clean_end = False
     mount.kill()
+    assert mount.is_mounted()
     if mounts.at(mount.dir).kind.startswith("fuse"):
         with pytest.raises(OSError, match="not connected"):
             os.listdir(mount.dir)
-    again = program.mount_again(reference, mount, "--plain-http", face)
+    again = program.mount(reference, "--plain-http", face)
     assert again.path() == mount.path()
     assert trees.file_hash(again.path("sizes/4096")) == \
         trees.file_hash(os.path.join(lab.images.tree("torture"), "sizes/4096"))
-    assert mount.dir in again.text()
+    assert f"process {mount.pid}" in again.text()
     again.stop()
     assert mounts.at(mount.dir) is None
 

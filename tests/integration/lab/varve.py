@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program under test: its commands, its mounts, and what must be gone after a test."""
+import contextlib
 import json
 import os
 import signal
@@ -78,7 +79,8 @@ class Varve:
 
     def target(self, name):
         path = os.path.join(self.dir, name)
-        os.makedirs(path, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # a dead mount, too
+            os.makedirs(path)
         return path
 
     def mount(self, reference, *options, name="mnt"):
@@ -146,8 +148,9 @@ class Mount(processes.Server):
         self.varve, self.dir = varve, varve.target(name)
         self.expect_clean_end = True
         log = os.path.join(varve.dir, f"{name.replace('/', '-')}.log")
+        self.log_start = os.path.getsize(log) if os.path.exists(log) else 0
         super().__init__(varve.prefix + [varve.binary, *varve.mount_arguments(
-            reference, self.dir, options)], log, ready=self.is_mounted, env=varve.env,
+            reference, self.dir, options)], log, ready=self.is_usable, env=varve.env,
             cwd=varve.dir)
 
     def start(self):
@@ -158,6 +161,10 @@ class Mount(processes.Server):
                                             start_new_session=True)
         processes.wait_for(self._is_ready, 60 * SLOWNESS, f"{self.argv} (log: {self.log})")
         return self
+
+    def is_usable(self):
+        """It says so, and it is true: what an earlier process left may be mounted there, too."""
+        return " is mounted on " in self.text() and self.is_mounted()
 
     def is_mounted(self):
         """In the process' own namespace while it lives."""
@@ -174,6 +181,7 @@ class Mount(processes.Server):
     def text(self):
         """What it has said so far."""
         with open(self.log, errors="replace", encoding="utf-8") as file:
+            file.seek(self.log_start)
             return file.read()
 
     def status(self):
