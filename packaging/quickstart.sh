@@ -11,16 +11,14 @@ build=$top/build-quickstart
 varve=$build/src/cli/varve
 work=
 servers=() # process ids, ended in reverse
+as_root=() # no function: $! would be a shell's
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
 
 say() {
-	printf '\n\033[1m== %s\033[0m\n' "$*"
-}
-
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
+	if [ -t 1 ]; then
+		printf '\n\033[1m== %s\033[0m\n' "$*"
 	else
-		sudo "$@"
+		printf '\n== %s\n' "$*"
 	fi
 }
 
@@ -38,18 +36,18 @@ clean_up() {
 			end_server "${servers[i]}"
 		done
 		[ "$status" -eq 0 ] || [ "$status" -gt 128 ] || show_logs
-		as_root rm -rf --one-file-system "$work"
+		"${as_root[@]}" rm -rf --one-file-system "$work"
 	fi
 	exit "$status"
 }
 
 end_server() {
-	as_root kill "$1" 2>/dev/null
+	"${as_root[@]}" kill "$1" 2>/dev/null
 	for ((n = 0; n < 100; n++)); do
-		as_root kill -0 "$1" 2>/dev/null || return
+		"${as_root[@]}" kill -0 "$1" 2>/dev/null || return
 		sleep 0.1
 	done
-	as_root kill -KILL "$1"
+	"${as_root[@]}" kill -KILL "$1"
 }
 
 show_logs() {
@@ -118,13 +116,13 @@ start_containerd() {
 		[grpc]
 		address = "$work/containerd.sock"
 	END
-	as_root containerd -c "$work/containerd.toml" >"$work/containerd.log" 2>&1 &
+	"${as_root[@]}" containerd -c "$work/containerd.toml" >"$work/containerd.log" 2>&1 &
 	servers+=($!)
 	wait_for "containerd" ctr_remote version
 }
 
 ctr_remote() {
-	as_root ctr-remote -a "$work/containerd.sock" "$@"
+	"${as_root[@]}" ctr-remote -a "$work/containerd.sock" "$@"
 }
 
 make_image() {
