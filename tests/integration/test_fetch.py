@@ -75,7 +75,8 @@ def test_what_an_author_marked_is_fetched_at_once_and_the_rest_is_not(lab, face)
                        make.file("later", os.urandom(300_000))], landmark=2)
     server = lab.empty_registry()
     image = pushing.push(server.host, "marked", [blob])
-    mount = lab.varve().mount(image.reference, "--plain-http", "--no-background", face)
+    mount = lab.varve().mount(image.reference, "--plain-http", "--no-background",
+                              "--prefetch=on", face)
 
     def present(name):
         units = mount.varve.why(mount.path(name))["units"]
@@ -91,7 +92,8 @@ def test_an_image_forbids_prefetching(lab, face):
     blob = make.build([make.file("first", os.urandom(200_000))], landmark="none")
     server = lab.empty_registry()
     image = pushing.push(server.host, "unmarked", [blob])
-    mount = lab.varve().mount(image.reference, "--plain-http", "--no-background", face)
+    mount = lab.varve().mount(image.reference, "--plain-http", "--no-background",
+                              "--prefetch=on", face)
     assert trees.read(mount.dir, content=False).keys() == {b".", b"first"}
     assert mount.varve.why(mount.path("first"))["units"]["present"] == 0
 

@@ -31,11 +31,31 @@ def test_wrong_bytes_are_an_error_and_why_says_whose(lab, lying):
     report = mount.varve.why(path)
     assert report["failures"], report
     failure = report["failures"][0]
-    assert failure["kind"] == "digest_mismatch"
+    assert failure["kind"] in ("digest_mismatch", "format")
     assert proxy.host in failure["origin"]
     assert failure["advice"]
     assert report["units"]["present"] == 0
     assert any(f["path"].endswith("sizes/1048576") for f in mount.varve.status()["failures"])
+
+
+def test_well_formed_bytes_of_another_content_are_an_error_too(lab, face):
+    """Not damaged: valid gzip of the right size, and only the digest tells."""
+    make = pushing.estargz
+    sizes = (5000, 5 << 20)  # one chunk, and two
+    named, forged = (make.build([make.file(f"file{size}", letter * size) for size in sizes],
+                                level=0) for letter in (b"a", b"b"))
+    assert len(named.data) == len(forged.data)
+    behind = lab.empty_registry()
+    pushing.push(behind.host, "forged", [named])
+    proxy = lab.proxy(behind.port)
+    mount = lab.varve().mount(f"{proxy.host}/forged:latest", *LAZY, face, "--read-timeout=5s")
+    proxy.fault = faults.Replaced("forged", named.digest, forged.data)
+    for size in sizes:
+        expect_eio(mount.path(f"file{size}"))
+        report = mount.varve.why(mount.path(f"file{size}"))
+        assert report["failures"][0]["kind"] == "digest_mismatch"
+        assert report["units"]["present"] == 0
+    assert "digest" in mount.varve.run("why", mount.path("file5000")).stdout
 
 
 def test_wrong_bytes_are_not_kept_and_right_ones_are_read_later(lab, lying):
