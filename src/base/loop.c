@@ -67,21 +67,26 @@ static bool run_posted(struct loop *loop)
 	return any;
 }
 
+/* Being awake is all that it is for: loop_run() looks at what was posted before it sleeps again. */
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
-	struct loop *loop = arg;
 	uint64_t count;
-	bool stop;
 
 	(void)what;
-	/* In this order nothing is missed: who posts after the counter was cleared either finds
-	 * the list empty and raises it again, or is in the round taken below. */
+	(void)arg;
 	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
 		;
-	stop = atomic_exchange(&loop->stop, false);
-	(void)run_posted(loop);
-	if (stop)
-		(void)event_base_loopbreak(loop->base);
+}
+
+/* Until something happened. Whoever posts from another thread after the list was found empty here
+ * finds it empty too and raises the counter; who posts on this thread does so before the next
+ * look, so it needs no system call. */
+static int serve_events(struct loop *loop)
+{
+	bool more = atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL;
+
+	return event_base_loop(
+		loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (more ? EVLOOP_NONBLOCK : 0));
 }
 
 static int make_base(struct loop *loop, struct error *err)
@@ -146,10 +151,18 @@ void loop_freep(struct loop **loop)
 
 void loop_run(struct loop *loop)
 {
+	bool stop = false;
+
 	assert(atomic_load(&loop->serving) == 0);
 	atomic_store(&loop->serving, pthread_self());
-	if (event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) < 0)
-		log_error("event loop ended: %m");
+	while (!stop) {
+		stop = atomic_exchange(&loop->stop, false);
+		(void)run_posted(loop);
+		if (!stop && serve_events(loop) < 0) {
+			log_error("event loop ended: %m");
+			break;
+		}
+	}
 	atomic_store(&loop->serving, 0);
 }
 
@@ -167,8 +180,9 @@ void loop_post(struct loop *loop, struct loop_task *task)
 		task->next = newest;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&loop->posted, &newest, task, memory_order_release, memory_order_relaxed));
-	/* Only the first of a round has to wake the loop. From here on task may be gone. */
-	if (!newest)
+	/* Only the first of a round has to wake the loop, and not from its own thread. From here on
+	 * task may be gone. */
+	if (!newest && !loop_is_current(loop))
 		wake_up(loop);
 }
 

@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -117,6 +119,103 @@ static void a_task_may_post_itself_again_while_it_runs(void **state)
 	loop_post(loop, &task.task);
 	loop_run(loop);
 	assert_int_equal(task.n_left, -1);
+}
+
+struct silent_task {
+	struct loop_task task;
+	struct loop *loop;
+	int n_left;
+	bool woken;
+};
+
+/* Whether some eventfd of this process could be read, the loop's own being the only one. */
+static bool eventfd_was_raised(void)
+{
+	for (int fd = 0; fd < 64; fd++) {
+		char path[64];
+		char text[512] = "";
+		FILE *file;
+		char *count;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		(void)!fread(text, 1, sizeof(text) - 1, file);
+		(void)fclose(file);
+		count = strstr(text, "eventfd-count:");
+		if (count && strtoull(count + strlen("eventfd-count:"), NULL, 16) > 0)
+			return true;
+	}
+	return false;
+}
+
+static void post_silently(struct loop_task *task)
+{
+	struct silent_task *self = (struct silent_task *)task;
+
+	if (self->n_left-- == 0) {
+		loop_stop(self->loop);
+		return;
+	}
+	loop_post(self->loop, task);
+	/* In the first round it still is, from the post that began. */
+	if (self->n_left < 4)
+		self->woken |= eventfd_was_raised();
+}
+
+static void posting_on_the_thread_of_the_loop_makes_no_system_call(void **state)
+{
+	(void)state;
+	CLEANUP(loop_freep) struct loop *loop = NULL;
+	struct silent_task task = {.task.run = post_silently, .n_left = 5};
+
+	assert_int_equal(loop_new(&loop, NULL), 0);
+	task.loop = loop;
+	loop_post(loop, &task.task);
+	assert_true(eventfd_was_raised());
+	loop_run(loop);
+	assert_false(task.woken);
+	assert_int_equal(task.n_left, -1);
+}
+
+struct endless_task {
+	struct loop_task task;
+	struct loop *loop;
+	atomic_bool stop;
+};
+
+static void post_for_ever(struct loop_task *task)
+{
+	struct endless_task *self = (struct endless_task *)task;
+
+	if (!atomic_load(&self->stop))
+		loop_post(self->loop, task);
+}
+
+static void stop_endless(void *arg)
+{
+	struct endless_task *task = arg;
+
+	atomic_store(&task->stop, true);
+	loop_stop(task->loop);
+}
+
+static void a_task_that_never_ends_leaves_timers_their_turn(void **state)
+{
+	(void)state;
+	CLEANUP(loop_freep) struct loop *loop = NULL;
+	struct endless_task task = {.task.run = post_for_ever};
+	struct loop_timer *timer = NULL;
+
+	assert_int_equal(loop_new(&loop, NULL), 0);
+	task.loop = loop;
+	assert_int_equal(loop_timer_new(loop, stop_endless, &task, &timer, NULL), 0);
+	loop_timer_set(timer, 5 * NS_PER_MS);
+	loop_post(loop, &task.task);
+	loop_run(loop);
+	assert_true(atomic_load(&task.stop));
+	loop_timer_free(timer);
 }
 
 enum { N_POSTERS = 8, N_POSTS = 5000 };
@@ -378,6 +477,8 @@ int main(void)
 		cmocka_unit_test(a_stop_before_run_lets_posted_tasks_run_and_returns),
 		cmocka_unit_test(a_freed_loop_runs_what_was_posted),
 		cmocka_unit_test(a_task_may_post_itself_again_while_it_runs),
+		cmocka_unit_test(posting_on_the_thread_of_the_loop_makes_no_system_call),
+		cmocka_unit_test(a_task_that_never_ends_leaves_timers_their_turn),
 		cmocka_unit_test(many_threads_post_and_each_sees_its_own_order),
 		cmocka_unit_test(the_thread_of_a_loop_has_its_name_and_can_be_started_again),
 		cmocka_unit_test(a_timer_fires_once_and_never_early),
