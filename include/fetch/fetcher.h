@@ -50,9 +50,9 @@ struct fetch_layer_options {
 	 * it (and without the two above) exactly the units that are read are fetched. */
 	bool read_ahead;
 	/* Someone's read failed for good, or a source gave wrong bytes: the record behind an EIO.
-	 * Net loop or worker. */
+	 * Net loop. */
 	void (*failed)(void *arg, uint64_t unit, const char *origin, const struct error *err);
-	/* Every unit is here. Called once, on a worker. */
+	/* Every unit is here. Called once, on the net loop. */
 	void (*completed)(void *arg);
 	void *arg;
 };
@@ -70,6 +70,7 @@ void fetch_layer_set_background(struct fetch_layer *layer, bool on);
 
 /* Somebody needs the bytes [off, off + size) of the data space. Embed it; it belongs to the fetcher
  * from fetch_wait_start() until done(). */
+struct wait_link;
 struct fetch_wait {
 	struct fetch_layer *layer;
 	uint64_t off;
@@ -77,8 +78,8 @@ struct fetch_wait {
 	enum priority priority;
 
 	/* Exactly once, also after fetch_wait_cancel() (ERROR_CANCELLED). @err NULL: every unit was
-	 * present at that moment. Worker or net loop; must not block on a lock that is held across
-	 * fetcher calls. */
+	 * there at some moment since the start. On the net loop, or on the thread that called
+	 * fetch_wait_start(); must not block on a lock that is held across fetcher calls. */
 	void (*done)(struct fetch_wait *wait, const struct error *err);
 
 	struct {
@@ -87,7 +88,9 @@ struct fetch_wait {
 		struct fetch_wait *next;
 		struct fetch_wait *prev;
 		uint64_t deadline_ns;
-		uint64_t n_flights;
+		struct wait_link *links; /* what it waits for now */
+		uint64_t next_row;       /* units from here to end_row come after that */
+		uint64_t end_row;
 		bool listed;
 		atomic_int state;
 	} fetcher; /* private; zero before the first start */
@@ -96,8 +99,8 @@ struct fetch_wait {
 /* Any thread; never blocks. A wait that is done may be started again. */
 void fetch_wait_start(struct fetch_wait *wait);
 
-/* Any thread; done() follows soon, exactly once. Of a wait that is not under way: its next start is
- * answered at once. A unit that nobody waits for any more and whose request has not been sent is
+/* Any thread, also while another one is inside fetch_wait_start(); done() follows soon, exactly
+ * once. Of a wait that is not under way: its next start is answered at once. A unit that nobody waits for any more and whose request has not been sent is
  * not fetched. */
 void fetch_wait_cancel(struct fetch_wait *wait);
 

@@ -6,47 +6,51 @@
 #include "base/clock.h"
 
 #define QUIET_NS (500 * NS_PER_MS)
+/* Before what a pass over the layer left out is tried again. */
+#define FIRST_PAUSE_NS (5 * NS_PER_SECOND)
+#define LAST_PAUSE_NS (600 * NS_PER_SECOND)
 #define AROUND_MIN (UINT64_C(128) << 10)
 #define AROUND_MAX (UINT64_C(1) << 20)
 #define WINDOW_START (UINT64_C(1) << 20)
 #define WINDOW_MAX (UINT64_C(48) << 20)
+/* While chunks are kept in a little memory only. */
+#define WINDOW_MAX_UNCACHED (UINT64_C(8) << 20)
+#define PREFETCH_STEP (UINT64_C(32) << 20)
 
-static bool rank_is_present(const struct fetch_layer *layer, uint64_t rank)
+/* Of units at a time: a hostile table may have millions of a byte each. */
+enum { MAX_QUEUED = 2048, MAX_LOOKED_AT = 1 << 16, MAX_AROUND = 256 };
+
+/* False behind the last unit, and when the table cannot be read. */
+static bool unit_at(
+	const struct fetch_layer *layer, uint64_t rank, uint64_t *row, struct unit *unit)
 {
-	uint64_t row;
-
-	return unit_table_by_blob(layer->options.units, rank, &row, NULL) < 0 ||
-	       layer_store_has(layer->options.store, row);
+	return rank < layer->header->n_units &&
+	       unit_table_by_blob(layer->options.units, rank, row, NULL) == 0 &&
+	       unit_table_get(layer->options.units, *row, unit, NULL) == 0;
 }
 
-/* Queues the missing units from *rank on until @size encoded bytes or the end of the layer are
- * reached. Returns the encoded bytes queued; *rank is where to go on. */
+/* Queues the missing units from *rank on that begin before @blob_end, until @size encoded bytes or
+ * the bounds above are reached. Returns the encoded bytes queued; *rank is where to go on. */
 static uint64_t queue_from(struct fetch_layer *layer, uint64_t *rank, uint64_t size,
 	uint64_t blob_end, enum priority priority)
 {
 	uint64_t queued = 0;
-	uint64_t passed = 0;
+	unsigned n_queued = 0;
 	struct flight *flight;
+	struct unit unit;
+	uint64_t row;
 
-	while (passed < size && *rank < layer->header->n_units) {
-		struct unit unit;
-		uint64_t row;
-
-		if (unit_table_by_blob(layer->options.units, *rank, &row, NULL) < 0 ||
-			unit_table_get(layer->options.units, row, &unit, NULL) < 0 ||
-			unit.blob_off >= blob_end)
+	for (unsigned n = 0; queued < size && n < MAX_LOOKED_AT && n_queued < MAX_QUEUED; n++) {
+		if (!unit_at(layer, *rank, &row, &unit) || unit.blob_off >= blob_end)
 			break;
-		if (rank_is_present(layer, *rank)) {
-			/* What is here costs nothing, but a window is a distance. */
-			passed += priority == PRIORITY_READ_AHEAD ? unit.size : 0;
+		if (layer_store_has(layer->options.store, row)) {
 			++*rank;
 			continue;
 		}
-		if (flight_get(layer, *rank, priority, &flight, NULL) < 0)
+		if (flight_want(layer, *rank, priority, &flight, NULL) < 0)
 			break;
-		if (flight->state == FLIGHT_QUEUED && flight->n_waits == 0)
-			queued += flight->blob_size;
-		passed += flight->blob_size;
+		queued += flight->blob_size;
+		n_queued++;
 		*rank = flight->first_rank + flight->n_units;
 	}
 	return queued;
@@ -57,13 +61,17 @@ static uint64_t max_window(const struct fetch_layer *layer)
 	uint64_t by_link = 4 * plan_request_size(layer);
 	uint64_t by_memory = layer->fetcher->options.memory_limit / 6;
 	uint64_t window = by_link < by_memory ? by_link : by_memory;
+	bool caching = store_caching(layer->fetcher->options.store, NULL, 0);
+	uint64_t most = caching ? WINDOW_MAX : WINDOW_MAX_UNCACHED;
 
-	return window < WINDOW_MAX ? window : WINDOW_MAX;
+	return window < most ? window : most;
 }
 
 static void stream_advance(struct fetch_layer *layer, struct stream *stream, uint64_t rank)
 {
 	uint64_t max = max_window(layer);
+	struct unit unit;
+	uint64_t row;
 
 	stream->last_rank = rank;
 	stream->used = ++layer->stream_clock;
@@ -72,12 +80,11 @@ static void stream_advance(struct fetch_layer *layer, struct stream *stream, uin
 		stream->window = max;
 	if (stream->next_rank <= rank)
 		stream->next_rank = rank + 1;
-
-	/* From the reader's place, so that the distance holds; what is queued already is found. */
-	rank++;
-	(void)queue_from(layer, &rank, stream->window, UINT64_MAX, PRIORITY_READ_AHEAD);
-	if (rank > stream->next_rank)
-		stream->next_rank = rank;
+	/* From the reader's place, so that the distance holds; what lies before next_rank was asked
+	 * for when the reader was further back. */
+	if (unit_at(layer, rank, &row, &unit))
+		(void)queue_from(layer, &stream->next_rank, UINT64_MAX,
+			unit.blob_off + unit.blob_size + stream->window, PRIORITY_READ_AHEAD);
 }
 
 /* Small neighbours of a unit that somebody waits for: asking takes a round trip, in which the link
@@ -97,18 +104,16 @@ static uint64_t queue_around(struct fetch_layer *layer, uint64_t rank)
 		uint64_t limit = step > 0 ? budget * 3 / 4 : budget;
 		uint64_t next = rank + (uint64_t)step;
 
-		while (next < layer->header->n_units) {
+		for (int n = 0; n < MAX_AROUND && next < layer->header->n_units; n++) {
 			struct flight *flight;
 			struct unit unit;
 			uint64_t row;
 
-			if (unit_table_by_blob(layer->options.units, next, &row, NULL) < 0 ||
-				unit_table_get(layer->options.units, row, &unit, NULL) < 0 ||
-				used + unit.blob_size > limit)
+			if (!unit_at(layer, next, &row, &unit) || used + unit.blob_size > limit)
 				break;
 			used += unit.blob_size;
 			if (!layer_store_has(layer->options.store, row) &&
-				flight_get(layer, next, PRIORITY_READ_AHEAD, &flight, NULL) < 0)
+				flight_want(layer, next, PRIORITY_READ_AHEAD, &flight, NULL) < 0)
 				break;
 			next += (uint64_t)step;
 		}
@@ -145,6 +150,13 @@ void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
 	};
 }
 
+bool ahead_is_followed(const struct fetch_layer *layer)
+{
+	uint64_t off = atomic_load_explicit(&layer->note_off, memory_order_relaxed);
+
+	return layer->options.read_ahead && off != UINT64_MAX && off != layer->followed_off;
+}
+
 void ahead_follow_notes(struct fetch_layer *layer)
 {
 	uint64_t off = atomic_load_explicit(&layer->note_off, memory_order_relaxed);
@@ -152,8 +164,9 @@ void ahead_follow_notes(struct fetch_layer *layer)
 	uint64_t n;
 	uint64_t rank;
 
-	if (off == UINT64_MAX || !layer->options.read_ahead || layer->complete || layer->closing)
+	if (layer->complete || layer->closing || !ahead_is_followed(layer))
 		return;
+	layer->followed_off = off;
 	if (unit_table_range(layer->options.units, off, 1, &first, &n, NULL) < 0 || n == 0 ||
 		unit_table_blob_rank(layer->options.units, first, &rank, NULL) < 0)
 		return;
@@ -169,12 +182,19 @@ void ahead_follow_notes(struct fetch_layer *layer)
 
 void ahead_prefetch(struct fetch_layer *layer)
 {
-	uint64_t rank = 0;
+	struct unit unit;
+	uint64_t row;
 
-	if (layer->prefetch_started || !layer->options.prefetch)
+	if (layer->prefetch_done || layer->complete || layer->closing ||
+		layer->queue[PRIORITY_PREFETCH].head ||
+		!store_caching(layer->fetcher->options.store, NULL, 0))
 		return;
-	layer->prefetch_started = true;
-	(void)queue_from(layer, &rank, UINT64_MAX, layer->header->prefetch_size, PRIORITY_PREFETCH);
+	(void)queue_from(layer, &layer->prefetch_rank, PREFETCH_STEP, layer->header->prefetch_size,
+		PRIORITY_PREFETCH);
+	layer->prefetch_done = !unit_at(layer, layer->prefetch_rank, &row, &unit) ||
+			       unit.blob_off >= layer->header->prefetch_size;
+	if (!layer->prefetch_done)
+		plan_post(layer->fetcher);
 }
 
 static void refill_tokens(struct fetcher *fetcher, uint64_t now_ns)
@@ -188,6 +208,29 @@ static void refill_tokens(struct fetcher *fetcher, uint64_t now_ns)
 	fetcher->background_refill_ns = now_ns;
 }
 
+static bool may_use_moment(const struct fetch_layer *layer, uint64_t now_ns)
+{
+	const struct fetcher *fetcher = layer->fetcher;
+
+	return atomic_load(&layer->background_wanted) && !layer->complete && !layer->closing &&
+	       fetcher->n_readers == 0 && now_ns >= fetcher->quiet_since_ns + QUIET_NS &&
+	       now_ns >= layer->background_not_before_ns &&
+	       !layer->queue[PRIORITY_BACKGROUND].head && !layer->queue[PRIORITY_PREFETCH].head &&
+	       store_caching(fetcher->options.store, NULL, 0);
+}
+
+/* What failed on the way, or was given up or forgotten, is tried again: soon if anything of this
+ * pass succeeded, else in longer and longer steps. */
+static void end_pass(struct fetch_layer *layer, uint64_t now_ns)
+{
+	uint64_t pause_ns =
+		layer->background_pause_ns ? layer->background_pause_ns : FIRST_PAUSE_NS;
+
+	layer->background_rank = 0;
+	layer->background_not_before_ns = now_ns + pause_ns;
+	layer->background_pause_ns = pause_ns < LAST_PAUSE_NS / 2 ? 2 * pause_ns : LAST_PAUSE_NS;
+}
+
 void ahead_background(struct fetch_layer *layer, uint64_t now_ns)
 {
 	struct fetcher *fetcher = layer->fetcher;
@@ -195,11 +238,7 @@ void ahead_background(struct fetch_layer *layer, uint64_t now_ns)
 	uint64_t size = plan_request_size(layer) * 2;
 	uint64_t queued;
 
-	if (!atomic_load(&layer->background_wanted) || layer->complete || layer->closing ||
-		layer->n_readers > 0 || now_ns - layer->quiet_since_ns < QUIET_NS ||
-		layer->queue[PRIORITY_BACKGROUND].head || layer->queue[PRIORITY_PREFETCH].head)
-		return;
-	if (!store_caching(layer->fetcher->options.store, NULL, 0))
+	if (!may_use_moment(layer, now_ns))
 		return;
 	if (limited) {
 		refill_tokens(fetcher, now_ns);
@@ -210,13 +249,9 @@ void ahead_background(struct fetch_layer *layer, uint64_t now_ns)
 	queued = queue_from(layer, &layer->background_rank, size, UINT64_MAX, PRIORITY_BACKGROUND);
 	if (limited)
 		fetcher->background_tokens -= (double)queued;
-	if (layer->background_rank < layer->header->n_units || layer->n_flights > 0)
+	if (layer->background_rank < layer->header->n_units || layer->flights.n > 0)
 		return;
-
-	/* At the end: what failed or was given up on the way is tried again, unhurriedly. */
-	if (layer_store_is_complete(layer->options.store))
-		layer_maybe_complete(layer);
-	else
-		layer->background_rank = 0;
-	layer->quiet_since_ns = now_ns + 10 * QUIET_NS;
+	layer_maybe_complete(layer);
+	if (!layer->complete)
+		end_pass(layer, now_ns);
 }

@@ -5,42 +5,79 @@
 
 /* All of this on the net loop, except what work.c hands to workers. */
 
-/* wait.c */
+/* timer.c */
 void fetcher_on_timer(struct fetcher *fetcher);
 void fetcher_arm_timer(struct fetcher *fetcher);
+
+/* wait.c */
 /* Detaches the wait from its flights and answers it. */
 void wait_finish(struct fetch_wait *wait, const struct error *err);
-/* The next flight of this wait is done. */
+/* A flight of this wait is done, and its link gone. */
 void wait_flight_done(struct fetch_wait *wait);
 void wait_fail_all(struct fetch_layer *layer);
+/* Patience has ended. */
+void wait_time_out(struct fetch_wait *wait);
 
-/* flight.c */
+/* flight_table.c */
+MUST_CHECK int flight_table_init(struct flight_table *table, struct error *err);
+void flight_table_destroy(struct flight_table *table);
+struct flight *flight_table_find(const struct flight_table *table, uint64_t first_rank);
+void flight_table_add(struct flight_table *table, struct flight *flight);
+void flight_table_remove(struct flight_table *table, struct flight *flight);
 void queue_push(struct flight_queue *queue, struct flight *flight);
 void queue_remove(struct flight_queue *queue, struct flight *flight);
-struct flight *flight_find(struct fetch_layer *layer, uint64_t first_rank);
-/* The flight that unit at @rank belongs to, found or made (then queued). */
+MUST_CHECK int wait_link_add(struct fetch_wait *wait, struct flight *flight, struct error *err);
+void wait_link_remove(struct wait_link *link);
+
+/* flight_group.c */
+/* The rank under which the flight of the unit at @rank is found. */
+MUST_CHECK int group_first(
+	const struct fetch_layer *layer, uint64_t rank, uint64_t *first_rank, struct error *err);
+/* Fills what a flight is of, from its first_rank. */
+MUST_CHECK int group_measure(struct flight *flight, struct error *err);
+
+/* flight.c */
+/* The flight that the unit at @rank belongs to, found or made (then queued): for a wait, which
+ * links itself to it. */
 MUST_CHECK int flight_get(struct fetch_layer *layer, uint64_t rank, enum priority priority,
 	struct flight **out, struct error *err);
-MUST_CHECK int flight_add_wait(struct flight *flight, struct fetch_wait *wait, struct error *err);
-void flight_drop_wait(struct flight *flight, struct fetch_wait *wait);
+/* The same for who does not wait: it stays wanted when all waits have left. */
+MUST_CHECK int flight_want(struct fetch_layer *layer, uint64_t rank, enum priority priority,
+	struct flight **out, struct error *err);
+bool flight_is_wanted(const struct flight *flight);
+/* A wait has left: what nobody wants any more is not sent for, but freed. */
+void flight_left(struct flight *flight);
 void flight_raise(struct flight *flight, enum priority priority);
 /* Puts a flight without a request back into its queue. */
 void flight_requeue(struct flight *flight);
-/* Every unit is in the store: answers the waits, frees. */
+/* Every unit was in the store: answers the waits, frees. */
 void flight_succeed(struct flight *flight);
+/* Answers the waits with flight->err, recording it unless that was done; frees. */
+void flight_fail(struct flight *flight);
+/* The same without a record: nobody wants it. */
+void flight_cancel(struct flight *flight);
+void flight_record(const struct flight *flight, const char *origin, const struct error *err);
+bool flight_is_present(const struct flight *flight);
+
+/* flight_retry.c */
 /* This source failed: next source, next round, or the end. */
 void flight_source_failed(struct flight *flight, const char *origin, const struct error *err);
 /* The bytes from origin were wrong. */
 void flight_wrong_bytes(struct flight *flight, const char *origin, const struct error *err);
-void flight_fail(struct flight *flight);
-void flight_free(struct flight *flight);
-bool flight_is_present(const struct flight *flight);
+void fetcher_retry_delayed(struct fetch_layer *layer, uint64_t now_ns);
 
-/* work.c: what workers do with a flight */
-void flight_submit_copy(struct flight *flight);
+/* copy.c */
+/* Flights that have left their queue; @seed is one of them. */
+void copy_submit(struct flight *seed, struct flight **flights, size_t n_flights);
+
+/* work.c */
 /* Takes a reference on encoded. */
 void flight_submit_decode(
 	struct flight *flight, struct decoded *encoded, size_t off, const char *origin);
+void flight_submit_zeros(struct flight *flight);
+/* What a worker found out about bytes from origin decides about the flight. */
+void flight_settle(struct flight *flight, const char *origin, const struct error *err);
+/* Workers: stores every unit whose digest is right; fails with the first failure. */
 MUST_CHECK int flight_store_units(
 	struct flight *flight, struct decoded *decoded, int fd, struct error *err);
 
@@ -48,11 +85,11 @@ MUST_CHECK int flight_store_units(
 MUST_CHECK int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_flights,
 	enum priority priority, struct error *err);
 void request_cancel_all(struct fetch_layer *layer);
+uint64_t request_deadline(const struct fetch_layer *layer, uint64_t size, uint64_t now_ns);
 
 /* large.c */
 MUST_CHECK int large_start(struct flight *flight, struct error *err);
-void large_free(struct large_flight *large);
-void large_cancel(struct large_flight *large);
+void large_cancel_all(struct fetch_layer *layer);
 
 /* plan.c */
 void plan_post(struct fetcher *fetcher);
@@ -62,6 +99,9 @@ uint64_t plan_request_size(const struct fetch_layer *layer);
 /* ahead.c: units that nobody asked for yet */
 void ahead_of_reader(struct fetch_layer *layer, uint64_t rank);
 void ahead_follow_notes(struct fetch_layer *layer);
+/* Whether a reader has moved since the last look. */
+bool ahead_is_followed(const struct fetch_layer *layer);
+/* Queues the next part of what the image's author marked, once the one before is under way. */
 void ahead_prefetch(struct fetch_layer *layer);
 /* Queues background work if it may run now. */
 void ahead_background(struct fetch_layer *layer, uint64_t now_ns);

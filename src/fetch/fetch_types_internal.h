@@ -11,9 +11,9 @@
 /* Everything here belongs to the net loop, except where it says otherwise. */
 
 enum {
-	FLIGHT_BUCKETS = 256,
 	FLIGHT_MAX_AVOID = 8,
 	REQUEST_MAX_FLIGHTS = 512,
+	WAIT_MAX_FLIGHTS = 256, /* of one wait at a time: a flight takes 1.5 KiB */
 	N_STREAMS = 8,
 };
 
@@ -28,35 +28,47 @@ enum flight_state {
 	FLIGHT_DELAYED,   /* in layer->delayed: every source failed, another round comes */
 	FLIGHT_REQUESTED, /* part of a fetch_request */
 	FLIGHT_WORKING,   /* a worker copies, decodes or stores it */
+	FLIGHT_ENDED,     /* no longer in the table: its waits are being answered */
+};
+
+/* That a wait needs a flight: in a list of both. */
+struct wait_link {
+	struct flight *flight;
+	struct fetch_wait *wait;
+	struct wait_link *prev_of_wait;
+	struct wait_link *next_of_wait;
+	struct wait_link *prev_of_flight;
+	struct wait_link *next_of_flight;
 };
 
 /* Units that come out of the same encoded bytes, on their way into the store: single flight. */
 struct flight {
 	struct fetch_layer *layer;
-	uint64_t first_rank; /* in blob order */
+	uint64_t first_rank; /* in blob order; the table's key */
 	uint64_t n_units;
 	uint64_t blob_off;
 	uint64_t blob_size;
 	uint64_t decoded_off;  /* smallest inner_off of its units */
 	uint64_t decoded_size; /* from there to the end of the last unit */
 	enum codec codec;
+	bool zeros; /* one UNIT_ZEROS: made here, asked of nobody */
 	enum flight_state state;
 	enum priority priority;
+	enum priority ahead; /* wanted without a wait: how urgently; N_PRIORITIES: it is not */
 	bool copy_tried;
 	struct flight *hash_next;
 	struct flight *prev; /* in a queue */
 	struct flight *next;
-
-	struct fetch_wait **waits; /* owned array */
-	size_t n_waits;
-	size_t waits_capacity;
+	struct wait_link *waits; /* owned list */
 
 	unsigned source_i;                   /* whose turn it is */
 	unsigned n_rounds;                   /* times that all sources failed */
+	bool hope;                           /* a source of this round may serve later */
 	uint64_t retry_ns;                   /* when delayed: not before */
 	const char *avoid[FLIGHT_MAX_AVOID]; /* borrowed from the sources */
 	size_t n_avoid;
 	struct error err;   /* the most telling failure so far */
+	bool recorded;      /* that failure was reported already */
 	const char *origin; /* of that failure; borrowed from a source */
 
 	/* A worker's, while state is FLIGHT_WORKING. */
@@ -64,16 +76,22 @@ struct flight {
 	struct loop_task task;
 	struct decoded *encoded; /* a reference; the bytes start at encoded_off */
 	size_t encoded_off;
-	uint64_t memory;  /* charged to the fetcher */
-	bool work_copied; /* every unit was found in another layer */
+	const char *encoded_origin; /* who sent them; borrowed from a source */
+	uint64_t memory;            /* charged to the fetcher */
 	uint64_t work_copied_bytes;
 	struct error work_err;
-	struct large_flight *large; /* owned; NULL unless too large for memory */
 };
 
 struct flight_queue {
 	struct flight *head;
 	struct flight *tail;
+};
+
+/* The flights of a layer by first_rank. */
+struct flight_table {
+	struct flight **buckets; /* owned; 1 << shift of them */
+	unsigned shift;
+	size_t n;
 };
 
 /* A reader that goes through the blob in order. */
@@ -91,21 +109,27 @@ struct fetch_layer {
 	struct fetch_layer *prev;
 	struct fetch_layer *next;
 
-	struct flight *buckets[FLIGHT_BUCKETS]; /* by first_rank */
-	size_t n_flights;
+	struct flight_table flights;
 	struct flight_queue queue[N_PRIORITIES];
 	struct flight_queue delayed;
+	uint64_t next_retry_ns; /* no delayed flight is due earlier */
 	size_t n_requests;
 	size_t n_background;            /* of those requests */
+	size_t n_waits;                 /* started, not yet answered */
+	size_t n_batches;               /* copy_batch */
 	struct fetch_request *requests; /* list */
+	struct large_flight *larges;    /* list */
 	struct stream streams[N_STREAMS];
 	uint64_t stream_clock;
+	uint64_t followed_off; /* the place of note_off that was looked at last */
 
-	uint64_t background_rank; /* everything before was present or asked for */
-	bool prefetch_started;
+	uint64_t prefetch_rank; /* everything before was present or asked for */
+	bool prefetch_done;
+	uint64_t background_rank;          /* likewise */
+	uint64_t background_not_before_ns; /* after a pass that left something out */
+	uint64_t background_pause_ns;      /* after the next such pass; 0: the shortest */
 	bool complete;
-	size_t n_readers;        /* waits of PRIORITY_READER */
-	uint64_t quiet_since_ns; /* when n_readers fell to 0 */
+	bool told_complete;
 
 	double bytes_per_ns;  /* smoothed; 0: unknown */
 	double round_trip_ns; /* smoothed; 0: unknown */
@@ -133,11 +157,15 @@ struct fetch_layer {
 
 struct fetcher {
 	struct fetcher_options options;
-	struct fetch_layer *layers;
-	uint64_t memory; /* in flight, bytes */
+	struct fetch_layer *layers; /* whoever was refused memory last comes first */
+	uint64_t memory;            /* in flight, bytes */
+	size_t n_background;        /* requests of that priority */
+	size_t n_readers;           /* waits of PRIORITY_READER */
+	uint64_t quiet_since_ns;    /* when n_readers fell to 0 */
 	struct loop_task plan_task;
 	bool plan_posted;
 	struct loop_timer *timer;      /* deadlines, delayed flights, background */
+	uint64_t timer_ns;             /* when it fires; UINT64_MAX: it is not set */
 	struct loop_timer *trim_timer; /* memory of the pool, given back after a pause */
 	struct fetch_wait *waits_head; /* by deadline: every wait has the same patience */
 	struct fetch_wait *waits_tail;
@@ -148,22 +176,4 @@ struct fetcher {
 	pthread_cond_t init_done;
 	bool init_finished; /* guarded by init_lock */
 	struct error init_err;
-};
-
-/* One range request under way: flights in blob order. */
-struct fetch_request {
-	struct source_request base;
-	struct fetch_layer *layer;
-	struct fetch_request *prev;
-	struct fetch_request *next;
-	struct source *source;
-	struct source_fetch *fetch;
-	enum priority priority;
-	uint64_t started_ns;
-	uint64_t first_byte_ns;
-	struct decoded *buffer; /* base.size bytes */
-	uint64_t n_received;
-	size_t n_flights;
-	size_t n_dispatched;
-	struct flight *flights[]; /* REQUEST_MAX_FLIGHTS at most */
 };

@@ -86,6 +86,7 @@ int fetcher_new(const struct fetcher_options *options, struct fetcher **out, str
 	if (fetcher->options.max_requests == 0)
 		fetcher->options.max_requests = 8;
 	fetcher->background_refill_ns = clock_now_ns();
+	fetcher->timer_ns = UINT64_MAX;
 	(void)pthread_mutex_init(&fetcher->init_lock, NULL);
 	(void)pthread_cond_init(&fetcher->init_done, NULL);
 
@@ -122,11 +123,9 @@ static void on_add(struct loop_task *task)
 	if (fetcher->layers)
 		fetcher->layers->prev = layer;
 	fetcher->layers = layer;
-	layer->quiet_since_ns = clock_now_ns();
-	if (layer_store_is_complete(layer->options.store)) {
-		layer_maybe_complete(layer);
-		return;
-	}
+	/* Who mounts is about to read. */
+	fetcher->quiet_since_ns = clock_now_ns();
+	layer_maybe_complete(layer);
 	ahead_prefetch(layer);
 	fetcher_arm_timer(fetcher);
 }
@@ -136,6 +135,8 @@ static void on_background(struct loop_task *task)
 	struct fetch_layer *layer = container_of(task, struct fetch_layer, background_task);
 
 	atomic_store(&layer->background_posted, false);
+	layer->background_not_before_ns = 0;
+	layer->background_pause_ns = 0;
 	fetcher_arm_timer(layer->fetcher);
 }
 
@@ -149,13 +150,17 @@ int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *o
 	layer->fetcher = fetcher;
 	layer->options = *options;
 	layer->options.sources = calloc(options->n_sources + 1, sizeof(*options->sources));
-	if (!layer->options.sources) {
+	if (!layer->options.sources || flight_table_init(&layer->flights, NULL) < 0) {
+		free(layer->options.sources);
 		free(layer);
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a layer");
 	}
 	for (size_t i = 0; i < options->n_sources; i++)
 		layer->options.sources[i] = options->sources[i];
 	layer->header = unit_table_header(options->units);
+	layer->prefetch_done = !options->prefetch;
+	layer->next_retry_ns = UINT64_MAX;
+	layer->followed_off = UINT64_MAX;
 	atomic_init(&layer->note_off, UINT64_MAX);
 	atomic_init(&layer->background_wanted, options->background);
 	(void)pthread_mutex_init(&layer->close_lock, NULL);
@@ -173,16 +178,19 @@ void layer_maybe_complete(struct fetch_layer *layer)
 	if (layer->complete || !layer_store_is_complete(layer->options.store))
 		return;
 	layer->complete = true;
-	if (layer->options.completed)
+	if (layer->options.completed && !layer->told_complete)
 		layer->options.completed(layer->options.arg);
+	layer->told_complete = true;
 }
 
-/* Once nothing of the layer is with a worker or a source any more. */
+/* Once nothing of the layer is with a worker or a source any more, and nobody waits for an answer.
+ */
 void layer_maybe_closed(struct fetch_layer *layer)
 {
 	struct fetcher *fetcher = layer->fetcher;
 
-	if (!layer->closing || layer->n_flights > 0 || layer->n_requests > 0)
+	if (!layer->closing || layer->flights.n > 0 || layer->n_requests > 0 ||
+		layer->n_waits > 0 || layer->n_batches > 0)
 		return;
 	if (layer->prev)
 		layer->prev->next = layer->next;
@@ -205,8 +213,7 @@ static void fail_queue(struct flight_queue *queue)
 		struct flight *flight = queue->head;
 
 		queue_remove(queue, flight);
-		(void)error_set(&flight->err, ERROR_CANCELLED, "the layer is being unmounted");
-		flight_fail(flight);
+		flight_cancel(flight);
 	}
 }
 
@@ -214,23 +221,16 @@ static void on_close(struct loop_task *task)
 {
 	struct fetch_layer *layer = container_of(task, struct fetch_layer, close_task);
 
+	layer->closing = true;
+	/* From here on the last request, worker or wait to come back closes; not one of those that
+	 * are cancelled here. */
+	layer->n_requests++;
 	wait_fail_all(layer);
 	for (int i = 0; i < N_PRIORITIES; i++)
 		fail_queue(&layer->queue[i]);
 	fail_queue(&layer->delayed);
-	/* From here on the last request or worker to come back closes. */
-	layer->n_requests++;
-	layer->closing = true;
 	request_cancel_all(layer);
-	for (size_t i = 0; i < FLIGHT_BUCKETS; i++) {
-		struct flight *following;
-
-		for (struct flight *flight = layer->buckets[i]; flight; flight = following) {
-			following = flight->hash_next;
-			if (flight->large)
-				large_cancel(flight->large);
-		}
-	}
+	large_cancel_all(layer);
 	layer->n_requests--;
 	layer_maybe_closed(layer);
 }
@@ -248,6 +248,7 @@ void fetch_layer_free(struct fetch_layer *layer)
 
 	pthread_mutex_destroy(&layer->close_lock);
 	pthread_cond_destroy(&layer->close_done);
+	flight_table_destroy(&layer->flights);
 	free(layer->options.sources);
 	free(layer);
 }

@@ -3,6 +3,7 @@
  * there before the store gets them. */
 #include "fetch_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,10 +16,13 @@
 struct large_flight {
 	struct source_request base;
 	struct flight *flight;
+	struct large_flight *prev; /* of its layer */
+	struct large_flight *next;
 	struct source *source;
 	struct source_fetch *fetch; /* NULL while a worker has the piece */
 	struct decoded *piece;
 	uint64_t n_received; /* of the piece */
+	bool surplus;        /* the source sent more than was asked for */
 	uint64_t n_fed;      /* encoded bytes of the flight already decoded */
 	struct work work;
 	struct loop_task task;
@@ -28,28 +32,40 @@ struct large_flight {
 	struct codec_stream *stream;
 	int fd;
 	uint64_t n_decoded;
+	bool stored; /* every unit */
 };
 
 static int next_piece(struct large_flight *large, struct error *err);
 
-void large_free(struct large_flight *large)
+static void discard_work(struct work *work)
 {
-	if (!large)
-		return;
+	struct large_flight *large = container_of(work, struct large_flight, work);
+
 	decoded_unref(large->piece);
 	codec_stream_free(large->stream);
 	cleanup_fd(&large->fd);
 	free(large);
 }
 
-static void large_end(struct flight *flight)
+/* Its request is over, and no worker has it. */
+static void large_end(struct large_flight *large)
 {
+	struct flight *flight = large->flight;
 	struct fetch_layer *layer = flight->layer;
 
+	if (large->prev)
+		large->prev->next = large->next;
+	else
+		layer->larges = large->next;
+	if (large->next)
+		large->next->prev = large->prev;
 	layer->n_requests--;
 	layer->fetcher->memory -= flight->memory;
 	flight->memory = 0;
-	large_free(TAKE_PTR(flight->large));
+	/* The last descriptor of an unnamed file frees its blocks: work for a disk. */
+	large->work.run = discard_work;
+	large->work.priority = PRIORITY_BACKGROUND;
+	workers_submit(layer->fetcher->options.workers, &large->work);
 	plan_post(layer->fetcher);
 }
 
@@ -102,7 +118,10 @@ static int decode_piece(struct large_flight *large, struct error *err)
 			"%llu encoded bytes decode to %llu bytes, %llu are needed",
 			(unsigned long long)flight->blob_size, (unsigned long long)large->n_decoded,
 			(unsigned long long)(flight->decoded_off + flight->decoded_size));
-	return flight_store_units(flight, NULL, large->fd, err) < 0 ? -1 : 1;
+	if (flight_store_units(flight, NULL, large->fd, err) < 0)
+		return -1;
+	large->stored = true;
+	return 0;
 }
 
 static void on_piece_decoded(struct loop_task *task)
@@ -114,22 +133,13 @@ static void on_piece_decoded(struct loop_task *task)
 	struct error err = large->err;
 
 	large->n_fed += large->n_received;
-	if (err.kind == ERROR_NONE && !flight_is_present(flight)) {
-		if (layer->closing)
-			(void)error_set(&err, ERROR_CANCELLED, "the layer is being unmounted");
-		else if (next_piece(large, &err) == 0)
-			return;
-	}
-
-	large_end(flight);
-	if (err.kind == ERROR_NONE)
-		flight_succeed(flight);
-	else if (err.kind == ERROR_DIGEST_MISMATCH || err.kind == ERROR_FORMAT)
-		flight_wrong_bytes(flight, origin, &err);
-	else {
-		flight->err = err;
-		flight_fail(flight);
-	}
+	if (err.kind == ERROR_NONE && !large->stored && flight_is_wanted(flight) &&
+		next_piece(large, &err) == 0)
+		return;
+	if (err.kind == ERROR_NONE && !large->stored)
+		(void)error_set(&err, ERROR_CANCELLED, "nobody waits for it any more");
+	large_end(large);
+	flight_settle(flight, origin, &err);
 	layer_maybe_closed(layer);
 }
 
@@ -147,8 +157,10 @@ static int on_data(struct source_request *base, const uint8_t *data, size_t size
 {
 	struct large_flight *large = container_of(base, struct large_flight, base);
 
-	if (size > base->size - large->n_received)
+	if (size > base->size - large->n_received) {
+		large->surplus = true;
 		return -1;
+	}
 	memcpy(decoded_data(large->piece) + large->n_received, data, size);
 	large->n_received += size;
 	atomic_fetch_add(&large->flight->layer->fetched_bytes, size);
@@ -160,17 +172,24 @@ static void on_done(struct source_request *base, const char *origin, const struc
 	struct large_flight *large = container_of(base, struct large_flight, base);
 	struct flight *flight = large->flight;
 	struct fetch_layer *layer = flight->layer;
-	struct error short_body;
+	const char *name = origin ? origin : "the source";
+	struct error wrong;
 
+	/* Never from inside start(). */
+	assert(large->fetch);
 	large->fetch = NULL;
-	if (!err && large->n_received < base->size) {
-		(void)error_set(&short_body, ERROR_UNAVAILABLE,
-			"the source ended after %llu of %llu bytes",
-			(unsigned long long)large->n_received, (unsigned long long)base->size);
-		err = &short_body;
+	if (large->surplus) {
+		(void)error_set(&wrong, ERROR_FORMAT, "%s sent more than the %llu bytes asked for",
+			name, (unsigned long long)base->size);
+		err = &wrong;
+	} else if (!err && large->n_received < base->size) {
+		(void)error_set(&wrong, ERROR_UNAVAILABLE, "%s ended after %llu of %llu bytes",
+			name, (unsigned long long)large->n_received,
+			(unsigned long long)base->size);
+		err = &wrong;
 	}
 	if (err) {
-		large_end(flight);
+		large_end(large);
 		flight_source_failed(flight, origin, err);
 		layer_maybe_closed(layer);
 		return;
@@ -184,14 +203,16 @@ static void on_done(struct source_request *base, const char *origin, const struc
 static int next_piece(struct large_flight *large, struct error *err)
 {
 	struct flight *flight = large->flight;
+	struct fetch_layer *layer = flight->layer;
 	uint64_t left = flight->blob_size - large->n_fed;
+	uint64_t size = left < LARGE_PIECE_SIZE ? left : LARGE_PIECE_SIZE;
 
 	large->n_received = 0;
 	large->base = (struct source_request){
 		.off = flight->blob_off + large->n_fed,
-		.size = left < LARGE_PIECE_SIZE ? left : LARGE_PIECE_SIZE,
+		.size = size,
 		.priority = flight->priority,
-		.deadline_ns = clock_now_ns() + flight->layer->fetcher->options.deadline_ns,
+		.deadline_ns = request_deadline(layer, size, clock_now_ns()),
 		.avoid = flight->avoid,
 		.n_avoid = flight->n_avoid,
 		.origin = large->base.origin,
@@ -202,7 +223,7 @@ static int next_piece(struct large_flight *large, struct error *err)
 	if (!large->fetch)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
 	flight->state = FLIGHT_REQUESTED;
-	atomic_fetch_add(&flight->layer->total_requests, 1);
+	atomic_fetch_add(&layer->total_requests, 1);
 	return 0;
 }
 
@@ -217,26 +238,33 @@ int large_start(struct flight *flight, struct error *err)
 	large->fd = -1;
 	large->source = layer->options.sources[flight->source_i];
 	if (decoded_new(LARGE_PIECE_SIZE, &large->piece, err) < 0 || next_piece(large, err) < 0) {
-		large_free(large);
+		decoded_unref(large->piece);
+		free(large);
 		return -1;
 	}
-	flight->large = large;
+	large->next = layer->larges;
+	if (layer->larges)
+		layer->larges->prev = large;
+	layer->larges = large;
 	flight->memory = 2 * LARGE_PIECE_SIZE;
 	layer->fetcher->memory += flight->memory;
 	layer->n_requests++;
 	return 0;
 }
 
-void large_cancel(struct large_flight *large)
+void large_cancel_all(struct fetch_layer *layer)
 {
-	struct flight *flight = large->flight;
-	struct error err;
+	struct large_flight *following;
 
-	if (!large->fetch)
-		return;
-	large->source->ops->cancel(large->fetch);
-	large->fetch = NULL;
-	large_end(flight);
-	(void)error_set(&err, ERROR_CANCELLED, "the layer is being unmounted");
-	flight_source_failed(flight, NULL, &err);
+	for (struct large_flight *large = layer->larges; large; large = following) {
+		struct flight *flight = large->flight;
+
+		following = large->next;
+		/* What a worker has comes back by itself. */
+		if (!large->fetch)
+			continue;
+		large->source->ops->cancel(large->fetch);
+		large_end(large);
+		flight_cancel(flight);
+	}
 }

@@ -3,8 +3,20 @@
 #include "fetch_internal.h"
 
 enum {
-	KEPT_FOR_READERS = 2, /* requests that only readers may use */
-	MAX_BACKGROUND_REQUESTS = 2,
+	KEPT_FOR_READERS = 2, /* requests of a layer that only readers may use */
+	MAX_BACKGROUND_OF_LAYER = 2,
+	MAX_BACKGROUND = 4,
+};
+
+/* Flights that fit into one request, in blob order. */
+struct batch {
+	const struct flight *seed;
+	uint64_t max_size; /* enough is enough from here on */
+	uint64_t start;
+	uint64_t end;
+	uint64_t need; /* memory */
+	size_t n;
+	struct flight *flights[REQUEST_MAX_FLIGHTS];
 };
 
 uint64_t plan_request_size(const struct fetch_layer *layer)
@@ -22,152 +34,247 @@ uint64_t plan_request_size(const struct fetch_layer *layer)
 
 static bool may_start(const struct fetch_layer *layer, enum priority priority)
 {
-	size_t max = layer->fetcher->options.max_requests;
+	const struct fetcher *fetcher = layer->fetcher;
+	size_t max = fetcher->options.max_requests;
+	size_t kept = max > KEPT_FOR_READERS ? KEPT_FOR_READERS : max - 1;
 
 	switch (priority) {
 	case PRIORITY_READER:
 		return layer->n_requests < max;
 	case PRIORITY_READ_AHEAD:
 	case PRIORITY_PREFETCH:
-		return layer->n_requests + KEPT_FOR_READERS < max;
+		return layer->n_requests + kept < max;
 	default:
-		return layer->n_background < MAX_BACKGROUND_REQUESTS && layer->n_readers == 0 &&
-		       layer->n_requests + KEPT_FOR_READERS < max;
+		return fetcher->n_readers == 0 && fetcher->n_background < MAX_BACKGROUND &&
+		       layer->n_background < MAX_BACKGROUND_OF_LAYER &&
+		       layer->n_requests + kept < max;
 	}
 }
 
-static bool has_memory(const struct fetcher *fetcher, const struct flight *flight)
+static bool is_large(const struct flight *flight)
 {
-	uint64_t need = flight->blob_size + flight->decoded_size;
+	return flight->decoded_size > LARGE_UNIT_SIZE || flight->blob_size > LARGE_UNIT_SIZE;
+}
 
-	if (flight->decoded_size > LARGE_UNIT_SIZE || flight->blob_size > LARGE_UNIT_SIZE)
-		need = 2 * LARGE_PIECE_SIZE;
+static uint64_t memory_need(const struct flight *flight)
+{
+	return is_large(flight) ? 2 * LARGE_PIECE_SIZE : flight->blob_size + flight->decoded_size;
+}
+
+/* What nobody waits for leaves memory to those who will. */
+static bool has_memory(const struct fetcher *fetcher, enum priority priority, uint64_t need)
+{
+	uint64_t limit = fetcher->options.memory_limit;
+
+	if (priority == PRIORITY_BACKGROUND)
+		limit /= 2;
+	else if (priority != PRIORITY_READER)
+		limit -= limit / 4;
 	/* Someone must always go on, whatever the limit. */
-	return fetcher->memory == 0 ||
-	       need <= fetcher->options.memory_limit -
-			       (fetcher->memory < fetcher->options.memory_limit
-					       ? fetcher->memory
-					       : fetcher->options.memory_limit);
+	return fetcher->memory == 0 || (need <= limit && fetcher->memory <= limit - need);
 }
 
-static bool may_join(const struct flight *seed, const struct flight *flight, uint64_t end)
+static bool wants_copy(const struct flight *flight)
 {
-	uint64_t gap = seed->layer->options.read_ahead ? BRIDGED_GAP : 0;
-
-	return flight->state == FLIGHT_QUEUED && flight->n_avoid == 0 && seed->n_avoid == 0 &&
-	       flight->source_i == seed->source_i && flight->blob_off >= end &&
-	       flight->blob_off - end <= gap && flight->decoded_size <= LARGE_UNIT_SIZE &&
-	       flight->blob_size <= LARGE_UNIT_SIZE &&
-	       (flight->copy_tried || !layer_store_may_copy(seed->layer->options.store)) &&
-	       flight->priority <= seed->priority + 1;
+	return !flight->copy_tried && !flight->zeros &&
+	       layer_store_may_copy(flight->layer->options.store);
 }
 
-/* The queued flights before the seed that reach up to it are taken along: readers often come from
- * the back (a directory in reverse, a tail of a file). */
-static struct flight *first_neighbour(struct flight *seed, uint64_t max_size)
+/* Whether a flight needs the same as the seed, and not much later. */
+static bool is_alike(const struct flight *seed, const struct flight *flight)
 {
-	struct flight *first = seed;
+	return flight->state == FLIGHT_QUEUED && flight->priority <= seed->priority + 1 &&
+	       !flight->zeros && !is_large(flight) && flight->source_i == seed->source_i &&
+	       flight->n_avoid == 0 && wants_copy(flight) == wants_copy(seed);
+}
 
-	while (first->first_rank > 0 && seed->blob_off - first->blob_off < max_size) {
-		struct flight *before = flight_find(seed->layer, first->first_rank - 1);
+static bool is_full(const struct batch *batch)
+{
+	return batch->n == REQUEST_MAX_FLIGHTS || batch->end - batch->start >= batch->max_size;
+}
 
-		if (!before || before->n_units != 1 || !may_join(seed, before, before->blob_off) ||
-			before->blob_off + before->blob_size != first->blob_off)
+/* Takes a flight before or behind what the batch has, unless it is none for it. */
+static bool take(struct batch *batch, struct flight *flight)
+{
+	uint64_t gap = flight->layer->options.read_ahead ? BRIDGED_GAP : 0;
+	uint64_t flight_end = flight->blob_off + flight->blob_size;
+	uint64_t need = batch->need + memory_need(flight);
+	uint64_t start = batch->start;
+	uint64_t end = batch->end;
+
+	if (flight->blob_off >= end && flight->blob_off - end <= gap)
+		end = flight_end;
+	else if (flight_end <= start && start - flight_end <= gap)
+		start = flight->blob_off;
+	else
+		return false;
+	if (!is_alike(batch->seed, flight) || end - start > 2 * batch->max_size ||
+		!has_memory(flight->layer->fetcher, batch->seed->priority, need) ||
+		(flight->layer->fetcher->memory == 0 &&
+			need > flight->layer->fetcher->options.memory_limit))
+		return false;
+	batch->start = start;
+	batch->end = end;
+	batch->need = need;
+	batch->flights[batch->n++] = flight;
+	return true;
+}
+
+/* The queued flights before the seed that reach up to it: readers often come from the back (a
+ * directory in reverse, a tail of a file). They get half of the room. */
+static void take_before(struct batch *batch)
+{
+	const struct fetch_layer *layer = batch->seed->layer;
+	uint64_t rank = batch->seed->first_rank;
+	uint64_t first;
+
+	while (rank > 0 && batch->n < REQUEST_MAX_FLIGHTS / 2 &&
+		batch->end - batch->start < batch->max_size / 2) {
+		struct flight *flight;
+
+		if (group_first(layer, rank - 1, &first, NULL) < 0)
 			break;
-		first = before;
+		flight = flight_table_find(&layer->flights, first);
+		if (!flight || !take(batch, flight))
+			break;
+		rank = first;
 	}
-	return first;
+	for (size_t i = 0; i < batch->n / 2; i++) {
+		struct flight *swapped = batch->flights[i];
+
+		batch->flights[i] = batch->flights[batch->n - 1 - i];
+		batch->flights[batch->n - 1 - i] = swapped;
+	}
 }
 
-/* Collects neighbours in blob order, seed included, until the request is large enough. */
-static size_t collect(struct flight *seed, struct flight *flights[REQUEST_MAX_FLIGHTS])
+static void take_behind(struct batch *batch)
+{
+	const struct fetch_layer *layer = batch->seed->layer;
+	uint64_t rank = batch->seed->first_rank + batch->seed->n_units;
+
+	while (!is_full(batch) && rank < layer->header->n_units) {
+		struct flight *flight = flight_table_find(&layer->flights, rank);
+
+		if (!flight || !take(batch, flight))
+			break;
+		rank += flight->n_units;
+	}
+}
+
+/* The seed and its neighbours leave the queue. */
+static void collect(struct flight *seed, struct batch *batch)
+{
+	batch->seed = seed;
+	batch->max_size = plan_request_size(seed->layer);
+	batch->start = seed->blob_off;
+	batch->end = seed->blob_off + seed->blob_size;
+	batch->need = memory_need(seed);
+	batch->n = 1;
+	batch->flights[0] = seed;
+	if (seed->n_avoid == 0) {
+		take_before(batch);
+		take_behind(batch);
+	}
+	for (size_t i = 0; i < batch->n; i++)
+		queue_remove(&seed->layer->queue[batch->flights[i]->priority], batch->flights[i]);
+}
+
+static void start_copy(struct flight *seed)
+{
+	struct batch batch;
+
+	collect(seed, &batch);
+	copy_submit(seed, batch.flights, batch.n);
+}
+
+static void start_request(struct flight *seed)
 {
 	struct fetch_layer *layer = seed->layer;
-	uint64_t max_size = plan_request_size(layer);
-	struct flight *flight;
-	uint64_t start;
-	size_t n = 0;
-
-	flight = seed->n_avoid == 0 ? first_neighbour(seed, max_size / 2) : seed;
-	start = flight->blob_off;
-	while (flight && n < REQUEST_MAX_FLIGHTS) {
-		uint64_t end = flight->blob_off + flight->blob_size;
-		uint64_t rank = flight->first_rank + flight->n_units;
-
-		flights[n++] = flight;
-		if (end - start >= max_size || rank >= layer->header->n_units)
-			break;
-		flight = flight_find(layer, rank);
-		if (flight && (!may_join(seed, flight, end) ||
-				      flight->blob_off + flight->blob_size - start > 2 * max_size ||
-				      !has_memory(layer->fetcher, flight)))
-			break;
-	}
-	return n;
-}
-
-static void start_flights(struct flight *seed)
-{
-	struct flight *flights[REQUEST_MAX_FLIGHTS];
-	struct fetch_layer *layer = seed->layer;
-	enum priority priority = seed->priority;
 	struct error err = {0};
-	size_t n = collect(seed, flights);
+	struct batch batch;
 
-	for (size_t i = 0; i < n; i++)
-		queue_remove(&layer->queue[flights[i]->priority], flights[i]);
-	if (request_start(layer, flights, n, priority, &err) == 0)
+	collect(seed, &batch);
+	if (request_start(layer, batch.flights, batch.n, seed->priority, &err) == 0)
 		return;
-	for (size_t i = 0; i < n; i++)
-		flight_source_failed(flights[i], NULL, &err);
+	for (size_t i = 0; i < batch.n; i++)
+		flight_source_failed(batch.flights[i], NULL, &err);
 }
 
 /* What one flight needs next; its state says that it left the queue. */
 static void advance(struct flight *flight)
 {
 	struct fetch_layer *layer = flight->layer;
+	struct flight_queue *queue = &layer->queue[flight->priority];
 	struct error err = {0};
 
 	if (flight_is_present(flight)) {
-		queue_remove(&layer->queue[flight->priority], flight);
+		queue_remove(queue, flight);
 		flight_succeed(flight);
-		return;
-	}
-	if (!flight->copy_tried && layer_store_may_copy(layer->options.store)) {
-		queue_remove(&layer->queue[flight->priority], flight);
-		flight_submit_copy(flight);
-		return;
-	}
-	if (layer->options.n_sources == 0) {
-		queue_remove(&layer->queue[flight->priority], flight);
+	} else if (flight->zeros) {
+		queue_remove(queue, flight);
+		flight_submit_zeros(flight);
+	} else if (wants_copy(flight))
+		start_copy(flight);
+	else if (layer->options.n_sources == 0) {
+		queue_remove(queue, flight);
 		(void)error_set(&err, ERROR_NOT_FOUND,
 			"not in the store, and there is no source to fetch it from");
 		flight_source_failed(flight, NULL, &err);
-		return;
-	}
-	if (flight->decoded_size > LARGE_UNIT_SIZE || flight->blob_size > LARGE_UNIT_SIZE) {
-		queue_remove(&layer->queue[flight->priority], flight);
+	} else if (is_large(flight)) {
+		queue_remove(queue, flight);
 		if (large_start(flight, &err) < 0)
 			flight_source_failed(flight, NULL, &err);
+	} else
+		start_request(flight);
+}
+
+/* The next plan begins with whoever found no memory in this one. */
+static void layer_to_front(struct fetch_layer *layer)
+{
+	struct fetcher *fetcher = layer->fetcher;
+
+	if (!layer->prev)
 		return;
+	layer->prev->next = layer->next;
+	if (layer->next)
+		layer->next->prev = layer->prev;
+	layer->prev = NULL;
+	layer->next = fetcher->layers;
+	fetcher->layers->prev = layer;
+	fetcher->layers = layer;
+}
+
+/* One start for each layer, round by round. False when memory has run out. */
+static bool serve(struct fetcher *fetcher, enum priority priority)
+{
+	bool progress = true;
+
+	while (progress) {
+		progress = false;
+		for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
+			struct flight *flight = layer->queue[priority].head;
+
+			if (!flight || layer->closing || !may_start(layer, priority))
+				continue;
+			if (!has_memory(fetcher, priority, memory_need(flight))) {
+				layer_to_front(layer);
+				return false;
+			}
+			advance(flight);
+			progress = true;
+		}
 	}
-	start_flights(flight);
+	return true;
 }
 
 void plan_run(struct fetcher *fetcher)
 {
 	for (int priority = 0; priority < N_PRIORITIES; priority++) {
-		for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
-			struct flight_queue *queue = &layer->queue[priority];
-
-			while (queue->head && !layer->closing &&
-				may_start(layer, (enum priority)priority)) {
-				if (!has_memory(fetcher, queue->head))
-					return;
-				advance(queue->head);
-			}
-		}
+		if (!serve(fetcher, (enum priority)priority))
+			break;
 	}
+	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next)
+		ahead_prefetch(layer);
 }
 
 static void on_plan(struct loop_task *task)

@@ -3,10 +3,35 @@
  * part is complete, while the rest still arrives. */
 #include "fetch_internal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+
+/* What a link of unknown speed is taken for at worst: 1 MiB/s. */
+#define SLOW_BYTES_PER_NS (1048576.0 / 1e9)
+#define NS_PER_HOUR (3600 * NS_PER_SECOND)
+
+/* One range request under way: flights in blob order. */
+struct fetch_request {
+	struct source_request base;
+	struct fetch_layer *layer;
+	struct fetch_request *prev;
+	struct fetch_request *next;
+	struct source *source;
+	struct source_fetch *fetch;
+	const char *avoid[FLIGHT_MAX_AVOID]; /* base.avoid; flights end before the request does */
+	enum priority priority;
+	uint64_t started_ns;
+	uint64_t first_byte_ns;
+	struct decoded *buffer; /* base.size bytes */
+	uint64_t n_received;
+	bool surplus; /* the source sent more than was asked for */
+	size_t n_flights;
+	size_t n_dispatched;
+	struct flight *flights[]; /* REQUEST_MAX_FLIGHTS at most */
+};
 
 static struct fetch_request *request_of(struct source_request *base)
 {
@@ -30,8 +55,10 @@ static void request_end(struct fetch_request *request)
 	if (request->next)
 		request->next->prev = request->prev;
 	layer->n_requests--;
-	if (request->priority == PRIORITY_BACKGROUND)
+	if (request->priority == PRIORITY_BACKGROUND) {
 		layer->n_background--;
+		layer->fetcher->n_background--;
+	}
 	decoded_unref(request->buffer);
 	free(request);
 	plan_post(layer->fetcher);
@@ -55,8 +82,10 @@ static int on_data(struct source_request *base, const uint8_t *data, size_t size
 {
 	struct fetch_request *request = request_of(base);
 
-	if (size > base->size - request->n_received)
+	if (size > base->size - request->n_received) {
+		request->surplus = true;
 		return -1;
+	}
 	if (request->n_received == 0)
 		request->first_byte_ns = clock_now_ns();
 	memcpy(decoded_data(request->buffer) + request->n_received, data, size);
@@ -92,14 +121,21 @@ static void measure(struct fetch_request *request)
 static void on_done(struct source_request *base, const char *origin, const struct error *err)
 {
 	struct fetch_request *request = request_of(base);
-	struct error short_body;
+	const char *name = origin ? origin : "the source";
+	struct error wrong;
 
+	/* Never from inside start(). */
+	assert(request->fetch);
 	measure(request);
-	if (!err && request->n_dispatched < request->n_flights) {
-		(void)error_set(&short_body, ERROR_UNAVAILABLE, "%s ended after %llu of %llu bytes",
-			origin ? origin : "source", (unsigned long long)request->n_received,
+	if (request->surplus) {
+		(void)error_set(&wrong, ERROR_FORMAT, "%s sent more than the %llu bytes asked for",
+			name, (unsigned long long)base->size);
+		err = &wrong;
+	} else if (!err && request->n_received < base->size) {
+		(void)error_set(&wrong, ERROR_UNAVAILABLE, "%s ended after %llu of %llu bytes",
+			name, (unsigned long long)request->n_received,
 			(unsigned long long)base->size);
-		err = &short_body;
+		err = &wrong;
 	}
 	while (request->n_dispatched < request->n_flights) {
 		struct flight *flight = request->flights[request->n_dispatched++];
@@ -108,6 +144,21 @@ static void on_done(struct source_request *base, const char *origin, const struc
 		flight_source_failed(flight, origin, err);
 	}
 	request_end(request);
+}
+
+/* Earlier than the patience of who waits for it, so that the cause is known when that ends. But
+ * many bytes over a slow link get the time they need: what does not arrive in one reader's time is
+ * there for the next. */
+uint64_t request_deadline(const struct fetch_layer *layer, uint64_t size, uint64_t now_ns)
+{
+	uint64_t patience_ns = layer->fetcher->options.deadline_ns;
+	double rate = layer->bytes_per_ns > 0 ? layer->bytes_per_ns / 4 : SLOW_BYTES_PER_NS;
+	double needed_ns = (double)size / rate;
+	uint64_t deadline_ns = now_ns + patience_ns - patience_ns / 10;
+
+	if (needed_ns > (double)patience_ns / 2)
+		deadline_ns += needed_ns < (double)NS_PER_HOUR ? (uint64_t)needed_ns : NS_PER_HOUR;
+	return deadline_ns;
 }
 
 static struct fetch_request *request_new(struct fetch_layer *layer, struct flight **flights,
@@ -127,16 +178,18 @@ static struct fetch_request *request_new(struct fetch_layer *layer, struct fligh
 	request->started_ns = clock_now_ns();
 	request->n_flights = n_flights;
 	memcpy(request->flights, flights, n_flights * sizeof(request->flights[0]));
+	memcpy(request->avoid, flights[0]->avoid, sizeof(request->avoid));
 	request->base = (struct source_request){
 		.off = flights[0]->blob_off,
 		.size = last->blob_off + last->blob_size - flights[0]->blob_off,
 		.priority = priority,
-		.deadline_ns = request->started_ns + layer->fetcher->options.deadline_ns,
-		.avoid = flights[0]->avoid,
+		.avoid = request->avoid,
 		.n_avoid = flights[0]->n_avoid,
 		.data = on_data,
 		.done = on_done,
 	};
+	request->base.deadline_ns =
+		request_deadline(layer, request->base.size, request->started_ns);
 	if (decoded_new(request->base.size, &request->buffer, err) < 0) {
 		free(request);
 		return NULL;
@@ -168,8 +221,10 @@ int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_f
 		layer->requests->prev = request;
 	layer->requests = request;
 	layer->n_requests++;
-	if (priority == PRIORITY_BACKGROUND)
+	if (priority == PRIORITY_BACKGROUND) {
 		layer->n_background++;
+		layer->fetcher->n_background++;
+	}
 	atomic_fetch_add(&layer->total_requests, 1);
 	return 0;
 }

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waits: somebody needs a range; they are attached to the flights of its missing units, and
+/* Waits: somebody needs a range; they are linked to the flights of its missing units, and
  * answered when the last has landed, one has failed, patience has ended or they were cancelled. */
 #include "fetch_internal.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 
-/* The life of a wait. Only RUNNING and CANCEL_POSTED belong to the fetcher. */
+/* The life of a wait. A cancel only changes the state, unless the wait is RUNNING: then it posts a
+ * task, and until that has run nobody else answers. So no task ever meets freed memory. */
 enum {
 	WAIT_IDLE = 0,
-	WAIT_RUNNING,
-	WAIT_CANCEL_POSTED, /* the cancel task is on its way and answers */
-	WAIT_CANCELLED,     /* cancelled while idle: the next start is answered at once */
+	WAIT_STARTING,           /* the start task is on its way */
+	WAIT_STARTING_CANCELLED, /* likewise, and answers at once */
+	WAIT_RUNNING,            /* known to the net loop */
+	WAIT_CANCEL_POSTED,      /* the cancel task is on its way and answers */
+	WAIT_CANCELLED,          /* cancelled while idle: the next start is answered at once */
 };
 
 static void wait_unlist(struct fetch_wait *wait)
@@ -31,8 +37,8 @@ static void wait_unlist(struct fetch_wait *wait)
 		fetcher->waits_tail = wait->fetcher.prev;
 
 	atomic_fetch_sub(&layer->n_waiting, 1);
-	if (wait->priority == PRIORITY_READER && --layer->n_readers == 0) {
-		layer->quiet_since_ns = clock_now_ns();
+	if (wait->priority == PRIORITY_READER && --fetcher->n_readers == 0) {
+		fetcher->quiet_since_ns = clock_now_ns();
 		fetcher_arm_timer(fetcher);
 	}
 }
@@ -53,22 +59,16 @@ static void wait_list(struct fetch_wait *wait)
 
 	atomic_fetch_add(&wait->layer->n_waiting, 1);
 	if (wait->priority == PRIORITY_READER)
-		wait->layer->n_readers++;
+		fetcher->n_readers++;
 }
 
 static void wait_leave_flights(struct fetch_wait *wait)
 {
-	struct fetch_layer *layer = wait->layer;
-	struct flight *following;
+	while (wait->fetcher.links) {
+		struct flight *flight = wait->fetcher.links->flight;
 
-	if (wait->fetcher.n_flights == 0)
-		return;
-	wait->fetcher.n_flights = 0;
-	for (size_t i = 0; i < FLIGHT_BUCKETS; i++) {
-		for (struct flight *flight = layer->buckets[i]; flight; flight = following) {
-			following = flight->hash_next;
-			flight_drop_wait(flight, wait);
-		}
+		wait_link_remove(wait->fetcher.links);
+		flight_left(flight);
 	}
 }
 
@@ -76,9 +76,10 @@ static void wait_answer(struct fetch_wait *wait, const struct error *err)
 {
 	int expected = WAIT_RUNNING;
 
-	/* If a cancel is on its way its task answers, so that it never meets freed memory. */
-	if (atomic_compare_exchange_strong(&wait->fetcher.state, &expected, WAIT_IDLE))
-		wait->done(wait, err);
+	if (!atomic_compare_exchange_strong(&wait->fetcher.state, &expected, WAIT_IDLE))
+		return;
+	wait->layer->n_waits--;
+	wait->done(wait, err);
 }
 
 void wait_finish(struct fetch_wait *wait, const struct error *err)
@@ -88,12 +89,16 @@ void wait_finish(struct fetch_wait *wait, const struct error *err)
 	wait_answer(wait, err);
 }
 
-void wait_flight_done(struct fetch_wait *wait)
+static void wait_record(const struct fetch_wait *wait, const char *origin, const struct error *err)
 {
-	if (--wait->fetcher.n_flights > 0)
+	const struct fetch_layer_options *options = &wait->layer->options;
+	uint64_t first = 0;
+	uint64_t n = 0;
+
+	if (!options->failed)
 		return;
-	wait_unlist(wait);
-	wait_answer(wait, NULL);
+	(void)(unit_table_range(options->units, wait->off, wait->size, &first, &n, NULL) < 0);
+	options->failed(options->arg, first, origin, err);
 }
 
 void wait_fail_all(struct fetch_layer *layer)
@@ -109,34 +114,72 @@ void wait_fail_all(struct fetch_layer *layer)
 	}
 }
 
+/* Links the wait to the flights of its next missing units, so many that a hostile table of tiny
+ * units cannot take all memory; the rest follows when these have landed. */
 static int wait_attach(struct fetch_wait *wait, struct error *err)
 {
 	struct fetch_layer *layer = wait->layer;
+	struct flight *flight = NULL;
 	uint64_t last_rank = 0;
-	uint64_t first;
-	uint64_t n;
 	uint64_t rank;
+	unsigned n = 0;
 
-	if (unit_table_range(layer->options.units, wait->off, wait->size, &first, &n, err) < 0)
-		return -1;
-	for (uint64_t i = first; i < first + n; i++) {
-		struct flight *flight;
-
-		if (layer_store_has(layer->options.store, i))
+	for (; wait->fetcher.next_row < wait->fetcher.end_row; wait->fetcher.next_row++) {
+		if (layer_store_has(layer->options.store, wait->fetcher.next_row))
 			continue;
-		if (unit_table_blob_rank(layer->options.units, i, &rank, err) < 0 ||
-			flight_get(layer, rank, wait->priority, &flight, err) < 0)
+		if (unit_table_blob_rank(layer->options.units, wait->fetcher.next_row, &rank, err) <
+			0)
+			return -1;
+		/* Siblings share a flight. */
+		if (flight && rank >= flight->first_rank &&
+			rank - flight->first_rank < flight->n_units)
+			continue;
+		if (n == WAIT_MAX_FLIGHTS)
+			break;
+		if (flight_get(layer, rank, wait->priority, &flight, err) < 0)
 			return -1;
 		last_rank = rank;
-		/* Siblings share a flight. */
-		if (flight->n_waits > 0 && flight->waits[flight->n_waits - 1] == wait)
+		if (flight->waits && flight->waits->wait == wait)
 			continue;
-		if (flight_add_wait(flight, wait, err) < 0)
+		if (wait_link_add(wait, flight, err) < 0) {
+			flight_left(flight);
 			return -1;
-		wait->fetcher.n_flights++;
+		}
+		n++;
 	}
-	if (wait->fetcher.n_flights > 0)
+	if (n > 0)
 		ahead_of_reader(layer, last_rank);
+	return 0;
+}
+
+/* Waits for what is still missing, or answers. */
+static void wait_go_on(struct fetch_wait *wait)
+{
+	struct error err = {0};
+
+	if (wait_attach(wait, &err) < 0) {
+		wait_record(wait, NULL, &err);
+		wait_finish(wait, &err);
+	} else if (!wait->fetcher.links)
+		wait_finish(wait, NULL);
+}
+
+void wait_flight_done(struct fetch_wait *wait)
+{
+	if (!wait->fetcher.links)
+		wait_go_on(wait);
+}
+
+static int wait_begin(struct fetch_wait *wait, struct error *err)
+{
+	uint64_t first;
+	uint64_t n;
+
+	if (unit_table_range(wait->layer->options.units, wait->off, wait->size, &first, &n, err) <
+		0)
+		return -1;
+	wait->fetcher.next_row = first;
+	wait->fetcher.end_row = first + n;
 	return 0;
 }
 
@@ -145,35 +188,44 @@ static void on_start(struct loop_task *task)
 	struct fetch_wait *wait = container_of(task, struct fetch_wait, fetcher.start_task);
 	struct fetch_layer *layer = wait->layer;
 	struct error err = {0};
+	int expected = WAIT_STARTING;
 
-	wait->fetcher.n_flights = 0;
+	if (!atomic_compare_exchange_strong(&wait->fetcher.state, &expected, WAIT_RUNNING)) {
+		atomic_store(&wait->fetcher.state, WAIT_IDLE);
+		(void)error_set(&err, ERROR_CANCELLED, "the reader was interrupted");
+		wait->done(wait, &err);
+		return;
+	}
+	wait->fetcher.links = NULL;
+	layer->n_waits++;
 	wait_list(wait);
 	if (layer->closing) {
 		(void)error_set(&err, ERROR_CANCELLED, "the layer is being unmounted");
 		wait_finish(wait, &err);
 		return;
 	}
-	if (wait_attach(wait, &err) < 0) {
+	if (wait_begin(wait, &err) < 0) {
+		wait_record(wait, NULL, &err);
 		wait_finish(wait, &err);
 		return;
 	}
-	if (wait->fetcher.n_flights == 0) {
-		wait_finish(wait, NULL);
-		return;
-	}
+	wait_go_on(wait);
 	fetcher_arm_timer(layer->fetcher);
 }
 
 static void on_cancel(struct loop_task *task)
 {
 	struct fetch_wait *wait = container_of(task, struct fetch_wait, fetcher.cancel_task);
+	struct fetch_layer *layer = wait->layer;
 	struct error err;
 
 	(void)error_set(&err, ERROR_CANCELLED, "the reader was interrupted");
 	wait_leave_flights(wait);
 	wait_unlist(wait);
 	atomic_store(&wait->fetcher.state, WAIT_IDLE);
+	layer->n_waits--;
 	wait->done(wait, &err);
+	layer_maybe_closed(layer);
 }
 
 void fetch_wait_start(struct fetch_wait *wait)
@@ -181,7 +233,7 @@ void fetch_wait_start(struct fetch_wait *wait)
 	struct error err;
 	int expected = WAIT_IDLE;
 
-	if (!atomic_compare_exchange_strong(&wait->fetcher.state, &expected, WAIT_RUNNING)) {
+	if (!atomic_compare_exchange_strong(&wait->fetcher.state, &expected, WAIT_STARTING)) {
 		atomic_store(&wait->fetcher.state, WAIT_IDLE);
 		(void)error_set(&err, ERROR_CANCELLED, "the reader was interrupted");
 		wait->done(wait, &err);
@@ -193,81 +245,56 @@ void fetch_wait_start(struct fetch_wait *wait)
 
 void fetch_wait_cancel(struct fetch_wait *wait)
 {
-	for (;;) {
-		int state = WAIT_RUNNING;
+	int state = atomic_load(&wait->fetcher.state);
 
-		if (atomic_compare_exchange_strong(
-			    &wait->fetcher.state, &state, WAIT_CANCEL_POSTED)) {
+	for (;;) {
+		int next;
+
+		switch (state) {
+		case WAIT_IDLE:
+			next = WAIT_CANCELLED;
+			break;
+		case WAIT_STARTING:
+			next = WAIT_STARTING_CANCELLED;
+			break;
+		case WAIT_RUNNING:
+			next = WAIT_CANCEL_POSTED;
+			break;
+		default:
+			return;
+		}
+		if (!atomic_compare_exchange_weak(&wait->fetcher.state, &state, next))
+			continue;
+		if (next == WAIT_CANCEL_POSTED) {
 			wait->fetcher.cancel_task.run = on_cancel;
 			loop_post(wait->layer->fetcher->options.loop, &wait->fetcher.cancel_task);
-			return;
 		}
-		if (state != WAIT_IDLE)
-			return;
-		if (atomic_compare_exchange_strong(&wait->fetcher.state, &state, WAIT_CANCELLED))
-			return;
+		return;
 	}
 }
 
-void fetcher_on_timer(struct fetcher *fetcher)
+/* The most telling failure of what the wait is still waiting for. */
+static const struct flight *failed_flight(const struct fetch_wait *wait)
 {
-	uint64_t now = clock_now_ns();
-
-	while (fetcher->waits_head && fetcher->waits_head->fetcher.deadline_ns <= now) {
-		struct fetch_wait *wait = fetcher->waits_head;
-		struct error err;
-
-		(void)error_set(&err, ERROR_TIMEOUT,
-			"no source delivered bytes %llu to %llu of the layer within %llu s",
-			(unsigned long long)wait->off, (unsigned long long)(wait->off + wait->size),
-			(unsigned long long)(fetcher->options.deadline_ns / NS_PER_SECOND));
-		if (wait->layer->options.failed) {
-			uint64_t first = 0;
-			uint64_t n = 0;
-
-			(void)(unit_table_range(wait->layer->options.units, wait->off, wait->size,
-				       &first, &n, NULL) < 0);
-			wait->layer->options.failed(wait->layer->options.arg, first, NULL, &err);
-		}
-		wait_finish(wait, &err);
+	for (const struct wait_link *link = wait->fetcher.links; link; link = link->next_of_wait) {
+		if (link->flight->err.kind != ERROR_NONE)
+			return link->flight;
 	}
-
-	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
-		struct flight *following;
-
-		for (struct flight *flight = layer->delayed.head; flight; flight = following) {
-			following = flight->next;
-			if (flight->retry_ns > now)
-				continue;
-			queue_remove(&layer->delayed, flight);
-			flight_requeue(flight);
-		}
-		ahead_follow_notes(layer);
-		ahead_background(layer, now);
-	}
-	fetcher_arm_timer(fetcher);
-	plan_post(fetcher);
+	return NULL;
 }
 
-void fetcher_arm_timer(struct fetcher *fetcher)
+void wait_time_out(struct fetch_wait *wait)
 {
-	uint64_t now = clock_now_ns();
-	uint64_t at = UINT64_MAX;
+	const struct flight *failed = failed_flight(wait);
+	uint64_t patience_ms = wait->layer->fetcher->options.deadline_ns / NS_PER_MS;
+	struct error err;
 
-	if (fetcher->waits_head)
-		at = fetcher->waits_head->fetcher.deadline_ns;
-	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
-		for (struct flight *flight = layer->delayed.head; flight; flight = flight->next) {
-			if (flight->retry_ns < at)
-				at = flight->retry_ns;
-		}
-		/* Ten looks a second are enough to fill gaps between readers. */
-		if (atomic_load(&layer->background_wanted) && !layer->complete && !layer->closing &&
-			now + 100 * NS_PER_MS < at)
-			at = now + 100 * NS_PER_MS;
-	}
-	if (at == UINT64_MAX)
-		loop_timer_cancel(fetcher->timer);
-	else
-		loop_timer_set(fetcher->timer, at > now ? at - now : 0);
+	(void)error_set(&err, ERROR_TIMEOUT,
+		"no source delivered bytes %llu to %llu of the layer within %llu.%llu s%s%s",
+		(unsigned long long)wait->off, (unsigned long long)(wait->off + wait->size),
+		(unsigned long long)(patience_ms / 1000),
+		(unsigned long long)(patience_ms % 1000 / 100), failed ? ": " : "",
+		failed ? failed->err.message : "");
+	wait_record(wait, failed ? failed->origin : NULL, &err);
+	wait_finish(wait, &err);
 }

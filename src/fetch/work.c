@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What workers do with a flight: look for its units in other layers, decode, verify and store. */
+/* What workers do with a flight: decode, verify and store. */
 #include "fetch_internal.h"
 
 #include "base/clock.h"
@@ -27,126 +27,89 @@ static void to_worker(struct flight *flight, void (*run)(struct work *work))
 	workers_submit(flight->layer->fetcher->options.workers, &flight->work);
 }
 
-static void back_to_loop(struct flight *flight, void (*run)(struct loop_task *task))
+static int store_unit(
+	struct flight *flight, uint64_t i, struct decoded *decoded, int fd, struct error *err)
 {
-	flight->task.run = run;
-	loop_post(flight->layer->fetcher->options.loop, &flight->task);
-}
+	CLEANUP(chunk_unrefp) struct verified_chunk *chunk = NULL;
+	const struct fetch_layer_options *options = &flight->layer->options;
+	struct unit unit;
+	uint64_t row;
+	uint64_t off;
+	int result;
 
-static int unit_of_flight(const struct flight *flight, uint64_t i, uint64_t *row, struct unit *unit,
-	struct error *err)
-{
-	const struct unit_table *units = flight->layer->options.units;
-
-	if (unit_table_by_blob(units, flight->first_rank + i, row, err) < 0)
+	if (unit_table_by_blob(options->units, flight->first_rank + i, &row, err) < 0)
 		return -1;
-	return unit_table_get(units, *row, unit, err);
-}
-
-static void on_copied(struct loop_task *task)
-{
-	struct flight *flight = flight_of_task(task);
-	struct fetch_layer *layer = flight->layer;
-
-	flight->copy_tried = true;
-	atomic_fetch_add(&layer->copied_bytes, flight->work_copied_bytes);
-	if (flight->work_copied)
-		flight_succeed(flight);
-	else if (layer->closing || (flight->n_waits == 0 && flight->priority == PRIORITY_READER)) {
-		(void)error_set(&flight->err, ERROR_CANCELLED, "nobody waits for it any more");
-		flight_fail(flight);
-	} else
-		flight_requeue(flight);
-	layer_maybe_closed(layer);
-}
-
-static void copy_work(struct work *work)
-{
-	struct flight *flight = flight_of_work(work);
-	struct layer_store *store = flight->layer->options.store;
-	bool all = true;
-
-	flight->work_copied_bytes = 0;
-	for (uint64_t i = 0; i < flight->n_units; i++) {
-		bool found = false;
-		struct unit unit;
-		uint64_t row;
-
-		if (unit_of_flight(flight, i, &row, &unit, &flight->work_err) < 0) {
-			all = false;
-			break;
-		}
-		if (layer_store_has(store, row))
-			continue;
-		/* A failing copy is no failure of the read: the unit is fetched instead. The store
-		 * reports a damaged neighbour itself. */
-		if (store_copy(store, row, &found, &flight->work_err) < 0 || !found) {
-			all = false;
-			continue;
-		}
-		flight->work_copied_bytes += unit.size;
-	}
-	flight->work_copied = all;
-	back_to_loop(flight, on_copied);
-}
-
-void flight_submit_copy(struct flight *flight)
-{
-	to_worker(flight, copy_work);
+	if (layer_store_has(options->store, row))
+		return 0;
+	if (unit_table_get(options->units, row, &unit, err) < 0)
+		return -1;
+	off = unit.inner_off - flight->decoded_off;
+	if (unit.flags & UNIT_ZEROS)
+		result = chunk_zeros(&unit, &chunk, err);
+	else if (decoded)
+		result = chunk_verify(&unit, decoded, off, &chunk, err);
+	else
+		result = chunk_verify_file(&unit, fd, off, &chunk, err);
+	if (result < 0 || store_put(options->store, row, chunk, err) < 0)
+		return error_prefix(err, "unit %llu", (unsigned long long)row);
+	return 0;
 }
 
 int flight_store_units(struct flight *flight, struct decoded *decoded, int fd, struct error *err)
 {
-	struct layer_store *store = flight->layer->options.store;
+	int result = 0;
 
 	for (uint64_t i = 0; i < flight->n_units; i++) {
-		CLEANUP(chunk_unrefp) struct verified_chunk *chunk = NULL;
-		struct unit unit;
-		uint64_t row;
-		uint64_t off;
-		int result;
+		struct error cause;
 
-		if (unit_of_flight(flight, i, &row, &unit, err) < 0)
-			return -1;
-		if (layer_store_has(store, row))
+		if (store_unit(flight, i, decoded, fd, &cause) == 0)
 			continue;
-		off = unit.inner_off - flight->decoded_off;
-		if (unit.flags & UNIT_ZEROS)
-			result = chunk_zeros(&unit, &chunk, err);
-		else if (decoded)
-			result = chunk_verify(&unit, decoded, off, &chunk, err);
-		else
-			result = chunk_verify_file(&unit, fd, off, &chunk, err);
-		if (result < 0 || store_put(store, row, chunk, err) < 0)
-			return error_prefix(err, "unit %llu", (unsigned long long)row);
+		if (result == 0)
+			*err = cause;
+		result = -1;
+		/* One wrong digest says nothing about the siblings; anything else would go on. */
+		if (cause.kind != ERROR_DIGEST_MISMATCH)
+			break;
 	}
-	return 0;
+	return result;
 }
 
-static void on_decoded(struct loop_task *task)
+static void on_stored(struct loop_task *task)
 {
 	struct flight *flight = flight_of_task(task);
 	struct fetch_layer *layer = flight->layer;
-	const char *origin = flight->origin;
 
 	layer->fetcher->memory -= flight->memory;
 	flight->memory = 0;
 	decoded_unref(TAKE_PTR(flight->encoded));
 	loop_timer_set(layer->fetcher->trim_timer, POOL_IDLE_NS);
+	flight_settle(flight, flight->encoded_origin, &flight->work_err);
+	layer_maybe_closed(layer);
+}
 
-	switch (flight->work_err.kind) {
+void flight_settle(struct flight *flight, const char *origin, const struct error *err)
+{
+	switch (err->kind) {
 	case ERROR_NONE:
 		flight_succeed(flight);
 		break;
 	case ERROR_DIGEST_MISMATCH:
 	case ERROR_FORMAT:
-		flight_wrong_bytes(flight, origin, &flight->work_err);
+		flight_wrong_bytes(flight, origin, err);
 		break;
 	default:
-		flight->err = flight->work_err;
+		/* Ours, not the source's. */
+		flight->err = *err;
+		flight->origin = NULL;
+		flight->recorded = false;
 		flight_fail(flight);
 	}
-	layer_maybe_closed(layer);
+}
+
+static void back_to_loop(struct flight *flight)
+{
+	flight->task.run = on_stored;
+	loop_post(flight->layer->fetcher->options.loop, &flight->task);
 }
 
 static void decode_work(struct work *work)
@@ -159,7 +122,7 @@ static void decode_work(struct work *work)
 		    flight->blob_size, flight->decoded_off, flight->decoded_size, &decoded,
 		    err) == 0)
 		(void)(flight_store_units(flight, decoded, -1, err) < 0);
-	back_to_loop(flight, on_decoded);
+	back_to_loop(flight);
 }
 
 void flight_submit_decode(
@@ -167,6 +130,19 @@ void flight_submit_decode(
 {
 	flight->encoded = decoded_ref(encoded);
 	flight->encoded_off = off;
-	flight->origin = origin;
+	flight->encoded_origin = origin;
 	to_worker(flight, decode_work);
+}
+
+static void zeros_work(struct work *work)
+{
+	struct flight *flight = flight_of_work(work);
+
+	(void)(flight_store_units(flight, NULL, -1, &flight->work_err) < 0);
+	back_to_loop(flight);
+}
+
+void flight_submit_zeros(struct flight *flight)
+{
+	to_worker(flight, zeros_work);
 }

@@ -38,6 +38,10 @@ static bool fail_at_once(struct source_fetch *fetch, struct error *err)
 {
 	struct fake_source *source = fetch->source;
 
+	if (atomic_load(&source->n_fails) > 0) {
+		atomic_fetch_sub(&source->n_fails, 1);
+		return error_set(err, ERROR_UNAVAILABLE, "the fake fails") < 0;
+	}
 	if (atomic_load(&source->fails))
 		return error_set(err, ERROR_UNAVAILABLE, "the fake fails") < 0;
 	if (atomic_load(&source->forbids))
@@ -56,15 +60,20 @@ static int send_piece(struct source_fetch *fetch)
 {
 	struct fake_source *source = fetch->source;
 	struct source_request *request = fetch->request;
-	uint8_t piece[16384];
+	uint8_t piece[16384 + 1] = {0};
+	uint64_t place = request->off + fetch->sent;
+	uint64_t lies_at = atomic_load(&source->lies_at);
 	uint64_t left = request->size - fetch->sent;
-	size_t size = left < sizeof(piece) ? left : sizeof(piece);
+	size_t size = left < sizeof(piece) - 1 ? left : sizeof(piece) - 1;
 
-	memcpy(piece, source->blob + request->off + fetch->sent, size);
+	memcpy(piece, source->blob + place, size);
 	if (atomic_load(&source->lies) && fetch->origin == source->origin)
 		piece[0] ^= 1;
+	if (lies_at >= place && lies_at - place < size)
+		piece[lies_at - place] ^= 1;
 	request->origin = fetch->origin;
-	if (request->data(request, piece, size) < 0)
+	if (request->data(request, piece, size + (atomic_load(&source->surplus) && size == left)) <
+		0)
 		return -1;
 	fetch->sent += size;
 	return 0;
@@ -103,6 +112,21 @@ static void on_timer(void *arg)
 		loop_timer_set(fetch->timer, 0);
 }
 
+static void log_request(struct fake_source *source, const struct source_request *request)
+{
+	unsigned n = atomic_load(&source->n_started);
+
+	if (n < FAKE_LOG_SIZE)
+		source->log[n] = (struct fake_request){.off = request->off,
+			.size = request->size,
+			.priority = request->priority,
+			.deadline_ns = request->deadline_ns};
+	if (request->size > atomic_load(&source->most_asked))
+		atomic_store(&source->most_asked, request->size);
+	atomic_fetch_add(&source->bytes_asked, request->size);
+	atomic_fetch_add(&source->n_started, 1);
+}
+
 static struct source_fetch *start(struct source *base, struct source_request *request)
 {
 	struct fake_source *source = container_of(base, struct fake_source, base);
@@ -117,8 +141,7 @@ static struct source_fetch *start(struct source *base, struct source_request *re
 		free(fetch);
 		return NULL;
 	}
-	atomic_fetch_add(&source->n_started, 1);
-	atomic_fetch_add(&source->bytes_asked, request->size);
+	log_request(source, request);
 	loop_timer_set(fetch->timer, atomic_load(&source->delay_us) * NS_PER_US);
 	return fetch;
 }
@@ -149,4 +172,5 @@ void fake_source_init(struct fake_source *source, struct loop *loop, const uint8
 	source->blob = blob;
 	source->blob_size = blob_size;
 	source->origin = origin;
+	atomic_init(&source->lies_at, UINT64_MAX);
 }

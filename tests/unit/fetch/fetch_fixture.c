@@ -8,54 +8,98 @@
 #include "base/clock.h"
 #include "oci/digest.h"
 
-static void make_units(struct fixture *fixture)
+static void fill_randomly(uint8_t *data, size_t size)
 {
-	struct unit *units = calloc(fixture->n_units, sizeof(*units));
-	struct unit_table_header header = {.n_units = fixture->n_units};
-	uint64_t place = (fixture->unit_size + 4095) / 4096 * 4096;
 	uint32_t random = 12345;
-	struct digest digest;
 
-	assert_non_null(units);
-	fixture->blob_size = fixture->n_units * fixture->unit_size;
-	fixture->blob = malloc(fixture->blob_size);
-	assert_non_null(fixture->blob);
-	for (size_t i = 0; i < fixture->blob_size; i++) {
+	for (size_t i = 0; i < size; i++) {
 		random = random * 1664525 + 1013904223;
-		fixture->blob[i] = (uint8_t)(random >> 24);
+		data[i] = (uint8_t)(random >> 24);
 	}
-	for (uint64_t i = 0; i < fixture->n_units; i++) {
-		units[i] = (struct unit){
+}
+
+static void make_raw_blob(uint64_t unit_size, uint64_t n_units, struct fixture_blob *out)
+{
+	uint64_t place = (unit_size + 4095) / 4096 * 4096;
+
+	*out = (struct fixture_blob){
+		.blob = malloc(n_units * unit_size),
+		.blob_size = n_units * unit_size,
+		.data = calloc(n_units, place),
+		.data_size = n_units * place,
+		.units = calloc(n_units, sizeof(struct unit)),
+		.n_units = n_units,
+	};
+	assert_true(out->blob && out->data && out->units);
+	fill_randomly(out->blob, out->blob_size);
+	for (uint64_t i = 0; i < n_units; i++) {
+		struct unit *unit = &out->units[i];
+		struct digest digest;
+
+		*unit = (struct unit){
 			.data_off = i * place,
-			.size = fixture->unit_size,
-			.blob_off = i * fixture->unit_size,
-			.blob_size = fixture->unit_size,
+			.size = unit_size,
+			.blob_off = i * unit_size,
+			.blob_size = unit_size,
 			.codec = CODEC_NONE,
 		};
-		assert_int_equal(digest_compute(DIGEST_SHA256, fixture->blob + units[i].blob_off,
-					 fixture->unit_size, &digest, NULL),
+		memcpy(out->data + unit->data_off, out->blob + unit->blob_off, unit_size);
+		assert_int_equal(digest_compute(DIGEST_SHA256, out->blob + unit->blob_off,
+					 unit_size, &digest, NULL),
 			0);
-		memcpy(units[i].digest, digest.bytes, 32);
+		memcpy(unit->digest, digest.bytes, 32);
 	}
-	header.key[0] = 1;
-	header.blob.algorithm = DIGEST_SHA256;
-	header.blob_size = fixture->blob_size;
-	header.data_size = fixture->n_units * place;
-	header.prefetch_size = fixture->unit_size * (fixture->n_units / 2);
+}
+
+/* The unit table of the fixture, in the directory at hand. */
+static void make_units(struct fixture *fixture, const struct fixture_options *options, uint8_t key)
+{
+	struct unit_table_header header = {.key = {key}, .blob.algorithm = DIGEST_SHA256};
+	struct fixture_blob blob;
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "units%u", key);
+	if (options->blob)
+		blob = *options->blob;
+	else
+		make_raw_blob(options->unit_size ? options->unit_size : 10000,
+			options->n_units ? options->n_units : 100, &blob);
+	fixture->blob = blob.blob;
+	fixture->blob_size = blob.blob_size;
+	fixture->data = blob.data;
+	fixture->n_units = blob.n_units;
+	fixture->unit_size = blob.units[0].size;
+	header.blob.bytes[0] = key;
+	header.n_units = blob.n_units;
+	header.blob_size = blob.blob_size;
+	header.data_size = blob.data_size;
+	header.prefetch_size = blob.blob_size / 2;
 	assert_int_equal(
-		unit_table_write(AT_FDCWD, "units", &header, units, fixture->n_units, NULL), 0);
-	assert_int_equal(unit_table_open(AT_FDCWD, "units", &fixture->units, NULL), 0);
-	free(units);
+		unit_table_write(AT_FDCWD, name, &header, blob.units, blob.n_units, NULL), 0);
+	assert_int_equal(unit_table_open(AT_FDCWD, name, &fixture->units, NULL), 0);
+	free(blob.units);
 }
 
 static void on_failed(void *arg, uint64_t unit, const char *origin, const struct error *err)
 {
 	struct fixture *fixture = arg;
 
-	(void)unit;
 	(void)origin;
+	pthread_mutex_lock(&fixture->lock);
 	fixture->last_failure = *err;
+	fixture->last_unit = unit;
+	pthread_mutex_unlock(&fixture->lock);
 	atomic_fetch_add(&fixture->n_failed, 1);
+}
+
+struct error fixture_last_failure(struct fixture *fixture)
+{
+	struct error err;
+
+	pthread_mutex_lock(&fixture->lock);
+	err = fixture->last_failure;
+	pthread_mutex_unlock(&fixture->lock);
+	return err;
 }
 
 static void on_completed(void *arg)
@@ -65,53 +109,72 @@ static void on_completed(void *arg)
 	atomic_fetch_add(&fixture->n_completed, 1);
 }
 
-static void open_store(struct fixture *fixture)
-{
-	struct store_options options = {.dir = "store", .owner = "a test", .chunk_memory = 1 << 20};
-	uint8_t key[32] = {1};
-
-	(void)snprintf(fixture->dir, sizeof(fixture->dir), "/tmp/varve-test-fetch-XXXXXX");
-	assert_non_null(mkdtemp(fixture->dir));
-	assert_int_equal(chdir(fixture->dir), 0);
-	make_units(fixture);
-	assert_int_equal(store_open(&options, &fixture->store, NULL), 0);
-	assert_int_equal(
-		layer_store_open(fixture->store, key, fixture->units, &fixture->layer_store, NULL),
-		0);
-}
-
-void fixture_open(struct fixture *fixture, const struct fixture_options *options)
+static void open_layer(struct fixture *fixture, const struct fixture_options *options, uint8_t key)
 {
 	struct source *sources[2] = {&fixture->sources[0].base, &fixture->sources[1].base};
-	struct fetcher_options fetcher = {.memory_limit = options->memory_limit};
+	const uint8_t layer_key[32] = {key};
 	struct fetch_layer_options layer = {
-		.sources = sources, .failed = on_failed, .arg = fixture};
+		.units = fixture->units,
+		.sources = sources,
+		.n_sources = options->n_sources ? options->n_sources : 1,
+		.prefetch = options->prefetch,
+		.background = options->background,
+		.read_ahead = options->read_ahead,
+		.failed = on_failed,
+		.completed = on_completed,
+		.arg = fixture,
+	};
 
-	memset(fixture, 0, sizeof(*fixture));
-	fixture->unit_size = options->unit_size ? options->unit_size : 10000;
-	fixture->n_units = options->n_units ? options->n_units : 100;
-	open_store(fixture);
-	assert_int_equal(loop_new(&fixture->loop, NULL), 0);
-	assert_int_equal(loop_thread_start(fixture->loop, "net", NULL), 0);
-	assert_int_equal(workers_new(2, "worker", &fixture->workers, NULL), 0);
+	(void)pthread_mutex_init(&fixture->lock, NULL);
+	assert_int_equal(layer_store_open(fixture->store, layer_key, fixture->units,
+				 &fixture->layer_store, NULL),
+		0);
 	fake_source_init(&fixture->sources[0], fixture->loop, fixture->blob, fixture->blob_size,
 		"https://first");
 	fake_source_init(&fixture->sources[1], fixture->loop, fixture->blob, fixture->blob_size,
 		"https://other");
+	atomic_store(&fixture->sources[0].stalls, options->stalled);
+	layer.store = fixture->layer_store;
+	assert_int_equal(fetch_layer_new(fixture->fetcher, &layer, &fixture->layer, NULL), 0);
+}
 
+void fixture_open(struct fixture *fixture, const struct fixture_options *options)
+{
+	struct store_options store = {.dir = "store", .owner = "a test", .chunk_memory = 1 << 20};
+	struct fetcher_options fetcher = {
+		.memory_limit = options->memory_limit,
+		.max_requests = options->max_requests,
+		.background_bytes_per_s = options->background_bytes_per_s,
+		.deadline_ns = (options->deadline_ms ? options->deadline_ms : 10000) * NS_PER_MS,
+	};
+
+	memset(fixture, 0, sizeof(*fixture));
+	(void)snprintf(fixture->dir, sizeof(fixture->dir), "/tmp/varve-test-fetch-XXXXXX");
+	assert_non_null(mkdtemp(fixture->dir));
+	assert_int_equal(chdir(fixture->dir), 0);
+	assert_int_equal(store_open(&store, &fixture->store, NULL), 0);
+	assert_int_equal(loop_new(&fixture->loop, NULL), 0);
+	assert_int_equal(loop_thread_start(fixture->loop, "net", NULL), 0);
+	assert_int_equal(workers_new(2, "worker", &fixture->workers, NULL), 0);
 	fetcher.loop = fixture->loop;
 	fetcher.workers = fixture->workers;
 	fetcher.store = fixture->store;
-	fetcher.deadline_ns = (options->deadline_ms ? options->deadline_ms : 10000) * NS_PER_MS;
 	assert_int_equal(fetcher_new(&fetcher, &fixture->fetcher, NULL), 0);
-	layer.store = fixture->layer_store;
-	layer.units = fixture->units;
-	layer.n_sources = options->n_sources ? options->n_sources : 1;
-	layer.prefetch = options->prefetch;
-	layer.background = options->background;
-	layer.read_ahead = options->read_ahead;
-	layer.completed = on_completed;
-	assert_int_equal(fetch_layer_new(fixture->fetcher, &layer, &fixture->layer, NULL), 0);
+	make_units(fixture, options, 1);
+	open_layer(fixture, options, 1);
+}
+
+void fixture_open_beside(
+	struct fixture *fixture, struct fixture *first, const struct fixture_options *options)
+{
+	memset(fixture, 0, sizeof(*fixture));
+	fixture->shares = true;
+	fixture->store = first->store;
+	fixture->loop = first->loop;
+	fixture->workers = first->workers;
+	fixture->fetcher = first->fetcher;
+	make_units(fixture, options, 2);
+	open_layer(fixture, options, 2);
 }
 
 void fixture_close(struct fixture *fixture)
@@ -119,14 +182,18 @@ void fixture_close(struct fixture *fixture)
 	char command[128];
 
 	fetch_layer_free(fixture->layer);
+	layer_store_close(fixture->layer_store);
+	unit_table_close(fixture->units);
+	free(fixture->blob);
+	free(fixture->data);
+	(void)pthread_mutex_destroy(&fixture->lock);
+	if (fixture->shares)
+		return;
 	fetcher_free(fixture->fetcher);
 	loop_thread_stop(fixture->loop);
 	workers_free(fixture->workers);
 	loop_free(fixture->loop);
-	layer_store_close(fixture->layer_store);
 	store_close(fixture->store);
-	unit_table_close(fixture->units);
-	free(fixture->blob);
 	assert_int_equal(chdir("/"), 0);
 	(void)snprintf(command, sizeof(command), "rm -rf %s", fixture->dir);
 	assert_int_equal(system(command), 0);
@@ -143,18 +210,26 @@ static void on_wait_done(struct fetch_wait *wait, const struct error *err)
 	pthread_mutex_unlock(&waiter->lock);
 }
 
-void waiter_start(struct waiter *waiter, struct fixture *fixture, uint64_t first, uint64_t n)
+void waiter_prepare(struct waiter *waiter, struct fixture *fixture, uint64_t first, uint64_t n)
 {
-	uint64_t place = (fixture->unit_size + 4095) / 4096 * 4096;
+	struct unit from;
+	struct unit to;
 
 	memset(waiter, 0, sizeof(*waiter));
 	(void)pthread_mutex_init(&waiter->lock, NULL);
 	(void)pthread_cond_init(&waiter->cond, NULL);
+	assert_int_equal(unit_table_get(fixture->units, first, &from, NULL), 0);
+	assert_int_equal(unit_table_get(fixture->units, first + n - 1, &to, NULL), 0);
 	waiter->wait.layer = fixture->layer;
-	waiter->wait.off = first * place;
-	waiter->wait.size = n * place;
+	waiter->wait.off = from.data_off;
+	waiter->wait.size = to.data_off + to.size - from.data_off;
 	waiter->wait.priority = PRIORITY_READER;
 	waiter->wait.done = on_wait_done;
+}
+
+void waiter_start(struct waiter *waiter, struct fixture *fixture, uint64_t first, uint64_t n)
+{
+	waiter_prepare(waiter, fixture, first, n);
 	fetch_wait_start(&waiter->wait);
 }
 
@@ -178,18 +253,50 @@ enum error_kind fixture_fetch(struct fixture *fixture, uint64_t first, uint64_t 
 	return waiter_join(&waiter);
 }
 
-void assert_unit_is_right(struct fixture *fixture, uint64_t unit)
+void assert_unit_is_right(struct fixture *fixture, uint64_t i)
 {
-	uint64_t place = (fixture->unit_size + 4095) / 4096 * 4096;
-	size_t size = fixture->unit_size < 65536 ? fixture->unit_size : 65536;
 	struct stored_range *range = NULL;
-	struct error err = {0};
 	bool present = false;
+	struct unit unit;
+	size_t size;
 
+	assert_int_equal(unit_table_get(fixture->units, i, &unit, NULL), 0);
+	size = unit.size < 65536 ? unit.size : 65536;
 	assert_int_equal(
-		store_get(fixture->layer_store, unit * place, size, &present, &range, &err), 0);
+		store_get(fixture->layer_store, unit.data_off, size, &present, &range, NULL), 0);
 	assert_true(present);
-	assert_memory_equal(
-		stored_range_data(range), fixture->blob + unit * fixture->unit_size, size);
+	assert_memory_equal(stored_range_data(range), fixture->data + unit.data_off, size);
 	stored_range_free(range);
+}
+
+uint64_t fixture_count(struct fixture *fixture)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = 0; i < fixture->n_units; i++)
+		n += layer_store_has(fixture->layer_store, i);
+	return n;
+}
+
+struct loop_call {
+	struct loop_task task;
+	void (*fn)(void *arg);
+	void *arg;
+	atomic_bool done;
+};
+
+static void run_call(struct loop_task *task)
+{
+	struct loop_call *call = container_of(task, struct loop_call, task);
+
+	call->fn(call->arg);
+	atomic_store(&call->done, true);
+}
+
+void fixture_on_loop(struct fixture *fixture, void (*fn)(void *arg), void *arg)
+{
+	struct loop_call call = {.task.run = run_call, .fn = fn, .arg = arg};
+
+	loop_post(fixture->loop, &call.task);
+	wait_until(atomic_load(&call.done));
 }

@@ -65,7 +65,7 @@ static void wrong_bytes_are_refused_and_another_origin_is_asked(void **state)
 	assert_int_equal(fixture_fetch(&f, 3, 1), ERROR_NONE);
 	assert_unit_is_right(&f, 3);
 	assert_int_equal(atomic_load(&f.n_failed), 1);
-	assert_int_equal(f.last_failure.kind, ERROR_DIGEST_MISMATCH);
+	assert_int_equal(fixture_last_failure(&f).kind, ERROR_DIGEST_MISMATCH);
 	fixture_close(&f);
 }
 
@@ -112,7 +112,7 @@ static void a_refusal_fails_at_once_and_says_why(void **state)
 	assert_int_equal(fixture_fetch(&f, 0, 1), ERROR_UNAUTHORIZED);
 	assert_true(clock_now_ns() - start < 5 * NS_PER_SECOND);
 	assert_int_equal(atomic_load(&f.n_failed), 1);
-	assert_string_equal(f.last_failure.message, "the fake forbids");
+	assert_string_equal(fixture_last_failure(&f).message, "the fake forbids");
 	fixture_close(&f);
 }
 

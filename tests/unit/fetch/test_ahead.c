@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is fetched before anybody asks for it. */
+#include "fetch_fixture.h"
+
+#include "support/test.h"
+
+#include "base/clock.h"
+
+static void background_does_not_hammer_a_source_that_refuses(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.background = true, .stalled = true});
+	atomic_store(&f.sources[0].forbids, true);
+	atomic_store(&f.sources[0].stalls, false);
+	wait_until(atomic_load(&f.sources[0].n_started) >= 1);
+	sleep(2);
+	assert_true(atomic_load(&f.sources[0].n_started) <= 4);
+	fixture_close(&f);
+}
+
+static void background_tries_again_what_failed_the_first_time(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(
+		&f, &(struct fixture_options){.background = true, .n_units = 10, .stalled = true});
+	atomic_store(&f.sources[0].n_fails, 1);
+	atomic_store(&f.sources[0].stalls, false);
+	wait_until(atomic_load(&f.sources[0].n_started) >= 1);
+	assert_int_equal(atomic_load(&f.n_completed), 0);
+	/* Turning it on again is a wish not to wait. */
+	usleep(300000);
+	fetch_layer_set_background(f.layer, true);
+	wait_until(atomic_load(&f.n_completed) == 1);
+	assert_int_equal(atomic_load(&f.n_failed), 0);
+	fixture_close(&f);
+}
+
+static void background_waits_for_readers_of_every_layer(void **state)
+{
+	struct fixture first;
+	struct fixture second;
+	struct waiter waiter;
+
+	(void)state;
+	fixture_open(&first, &(struct fixture_options){0});
+	atomic_store(&first.sources[0].stalls, true);
+	waiter_start(&waiter, &first, 0, 1);
+	fixture_open_beside(
+		&second, &first, &(struct fixture_options){.background = true, .unit_size = 9000});
+	usleep(1200000);
+	assert_int_equal(atomic_load(&second.sources[0].n_started), 0);
+	atomic_store(&first.sources[0].stalls, false);
+	assert_int_equal(waiter_join(&waiter), ERROR_NONE);
+	wait_until(atomic_load(&second.n_completed) == 1);
+	fixture_close(&second);
+	fixture_close(&first);
+}
+
+static void background_keeps_to_its_bandwidth(void **state)
+{
+	struct fixture f;
+	struct fetch_layer_stats stats;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.background = true,
+				 .n_units = 100,
+				 .unit_size = 100000,
+				 .background_bytes_per_s = 1000000});
+	wait_until(atomic_load(&f.sources[0].n_started) >= 1);
+	usleep(1500000);
+	fetch_layer_stats(f.layer, &stats);
+	/* What one second may bring, twice what is queued at once, and little more. */
+	assert_true(stats.fetched_bytes > 0);
+	assert_true(stats.fetched_bytes < 6000000);
+	assert_int_equal(atomic_load(&f.n_completed), 0);
+	fixture_close(&f);
+}
+
+static void background_stops_when_it_is_turned_off(void **state)
+{
+	struct fixture f;
+	uint64_t n;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.background = true, .n_units = 400, .unit_size = 100000});
+	atomic_store(&f.sources[0].delay_us, 100000);
+	wait_until(fixture_count(&f) > 0);
+	fetch_layer_set_background(f.layer, false);
+	usleep(800000);
+	n = fixture_count(&f);
+	assert_true(n < 400);
+	usleep(500000);
+	assert_int_equal(fixture_count(&f), n);
+	fetch_layer_set_background(f.layer, true);
+	atomic_store(&f.sources[0].delay_us, 0);
+	wait_until(atomic_load(&f.n_completed) == 1);
+	fixture_close(&f);
+}
+
+static void a_reader_that_finds_everything_is_followed(void **state)
+{
+	struct fixture f;
+	struct unit unit;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.read_ahead = true, .n_units = 400, .unit_size = 50000});
+	for (uint64_t i = 0; i < 3; i++)
+		assert_int_equal(fixture_fetch(&f, i, 1), ERROR_NONE);
+	wait_until(layer_store_has(f.layer_store, 30));
+	/* It never waits again. */
+	for (uint64_t i = 3; i < 120; i++) {
+		wait_until(layer_store_has(f.layer_store, i));
+		assert_int_equal(unit_table_get(f.units, i, &unit, NULL), 0);
+		fetch_layer_note_read(f.layer, unit.data_off);
+	}
+	wait_until(layer_store_has(f.layer_store, 125));
+	fixture_close(&f);
+}
+
+static void read_ahead_keeps_within_its_window(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.read_ahead = true, .n_units = 2000, .unit_size = 50000});
+	for (uint64_t i = 0; i < 20; i++)
+		assert_int_equal(fixture_fetch(&f, i, 1), ERROR_NONE);
+	usleep(500000);
+	/* Four requests ahead, of 1 MiB as nothing is known of the link, or what was measured. */
+	assert_true(fixture_count(&f) < 20 + (UINT64_C(48) << 20) / f.unit_size + 10);
+	assert_true(fixture_count(&f) > 40);
+	fixture_close(&f);
+}
+
+static void a_random_reader_takes_small_neighbours_along_only(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.read_ahead = true, .n_units = 2000, .unit_size = 50000});
+	assert_int_equal(fixture_fetch(&f, 1000, 1), ERROR_NONE);
+	usleep(200000);
+	/* 128 KiB: one before it, one behind. */
+	assert_int_equal(fixture_count(&f), 3);
+	fixture_close(&f);
+}
+
+static void prefetch_goes_on_step_by_step(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.prefetch = true, .n_units = 10000, .unit_size = 100});
+	wait_until(fixture_count(&f) == 5000);
+	usleep(100000);
+	assert_int_equal(fixture_count(&f), 5000);
+	assert_int_equal(atomic_load(&f.sources[0].bytes_asked), 500000);
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(background_does_not_hammer_a_source_that_refuses),
+		cmocka_unit_test(background_tries_again_what_failed_the_first_time),
+		cmocka_unit_test(background_waits_for_readers_of_every_layer),
+		cmocka_unit_test(background_keeps_to_its_bandwidth),
+		cmocka_unit_test(background_stops_when_it_is_turned_off),
+		cmocka_unit_test(a_reader_that_finds_everything_is_followed),
+		cmocka_unit_test(read_ahead_keeps_within_its_window),
+		cmocka_unit_test(a_random_reader_takes_small_neighbours_along_only),
+		cmocka_unit_test(prefetch_goes_on_step_by_step),
+	};
+	return cmocka_run_group_tests_name("fetch/ahead", tests, NULL, NULL);
+}
