@@ -4,6 +4,11 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+/* A large read into one huge page is a few segments for the disk instead of one for each 4 KiB,
+ * which more than doubles what a fast disk delivers. */
+enum { HUGE_PAGE = 2 << 20 };
 
 static size_t bucket_size(unsigned bucket)
 {
@@ -13,6 +18,17 @@ static size_t bucket_size(unsigned bucket)
 void range_pool_init(struct range_pool *pool)
 {
 	*pool = (struct range_pool){.lock = PTHREAD_MUTEX_INITIALIZER};
+}
+
+static uint8_t *memory_new(size_t size)
+{
+	bool is_huge = size >= HUGE_PAGE;
+	uint8_t *memory = aligned_alloc(is_huge ? HUGE_PAGE : RANGE_ALIGN, size);
+
+	/* Refused where the kernel has none: then it is ordinary memory. */
+	if (memory && is_huge)
+		(void)madvise(memory, size, MADV_HUGEPAGE);
+	return memory;
 }
 
 static void range_destroy(struct stored_range *range)
@@ -61,7 +77,7 @@ int range_new(
 	if (!range) {
 		range = calloc(1, sizeof(*range));
 		if (range)
-			range->memory = aligned_alloc(RANGE_ALIGN, bucket_size(bucket));
+			range->memory = memory_new(bucket_size(bucket));
 		if (!range || !range->memory) {
 			free(range);
 			return error_set(err, ERROR_NO_MEMORY, "no memory for a read of %zu bytes",
