@@ -67,6 +67,7 @@ int erofs_open_context(int *out, struct error *err)
 static int configure(int context, const struct erofs_image *image, struct error *err)
 {
 	char message[MESSAGE_SIZE];
+	unsigned long last;
 
 	if (fsconfig(context, FSCONFIG_SET_STRING, "source", image->index_path, 0) < 0)
 		return fail(context, errno, "source", image->index_path, err);
@@ -81,8 +82,10 @@ static int configure(int context, const struct erofs_image *image, struct error 
 	}
 	if (fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
 		return fail(context, errno, "set", "ro", err);
+	last = erofs_read_ahead_last();
 	if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fail(context, errno, "mount", image->index_path, err);
+	erofs_read_ahead_set(last, image->read_ahead_kib);
 	return 0;
 }
 

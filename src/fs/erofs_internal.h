@@ -11,6 +11,7 @@ struct erofs_image {
 	const char *index_path;
 	const char *const *devices; /* paths, in the order of the image's devices */
 	size_t n_devices;
+	unsigned read_ahead_kib;
 	bool suid;
 	bool dev;
 };
@@ -26,3 +27,8 @@ MUST_CHECK int erofs_fsmount(const struct erofs_image *image, int *fd, struct er
 
 /* erofs_support.c: by its name ("6.1.0-18-amd64"), a kernel that mounts EROFS on files. */
 bool erofs_kernel_is_new_enough(const char *release);
+
+/* erofs_read_ahead.c: the newest EROFS mount of the kernel, and what to give the one that came
+ * after it. */
+unsigned long erofs_read_ahead_last(void);
+void erofs_read_ahead_set(unsigned long last_before, unsigned kib);

@@ -22,6 +22,9 @@
 
 enum { PATIENCE_S = 30 };
 
+/* Data that may have to be fetched is not read far ahead; of data on a disk more pays. */
+enum { LAZY_READ_AHEAD_KIB = 1024, COMPLETE_READ_AHEAD_KIB = 2048 };
+
 enum state { RUNNING, ATTACHING, ABANDONED };
 
 /* A mount under way. Owned by both threads; what it was made of outlives the caller. */
@@ -33,6 +36,7 @@ struct job {
 	char **devices; /* paths */
 	int *fds;       /* of data files given directly; -1: none */
 	size_t n_devices;
+	size_t n_complete; /* devices that are data files */
 	bool suid;
 	bool dev;
 
@@ -133,6 +137,7 @@ static int add_device(
 	}
 	job->fds[i] = fd;
 	job->n_devices++;
+	job->n_complete += fd >= 0;
 	return 0;
 }
 
@@ -173,6 +178,8 @@ static int make_mount(struct job *job, struct error *err)
 		.index_path = job->index_path,
 		.devices = (const char *const *)job->devices,
 		.n_devices = job->n_devices,
+		.read_ahead_kib = job->n_complete == job->n_devices ? COMPLETE_READ_AHEAD_KIB
+								    : LAZY_READ_AHEAD_KIB,
 		.suid = job->suid,
 		.dev = job->dev,
 	};

@@ -124,6 +124,41 @@ static void both_faces_show_the_same_files(void **state)
 	fs_fixture_close(&fixture);
 }
 
+/* Of the newest EROFS mount; 0 when this process may not change it. */
+static unsigned newest_read_ahead(void)
+{
+	unsigned kib = 0;
+	char path[64];
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/erofs-%lu/read_ahead_kb",
+		erofs_read_ahead_last());
+	file = access(path, W_OK) == 0 ? fopen(path, "r") : NULL;
+	if (file) {
+		assert_int_equal(fscanf(file, "%u", &kib), 1);
+		(void)fclose(file);
+	}
+	return kib;
+}
+
+static void lazy_data_is_read_ahead_a_megabyte(void **state)
+{
+	struct fs_fixture fixture;
+	unsigned kib = 0;
+
+	(void)state;
+	open_fixture(&fixture);
+	/* Others may mount at the same moment; then nothing is raised. */
+	for (unsigned i = 0; i < 20 && kib != 1024; i++) {
+		mount_tree(&fixture);
+		kib = newest_read_ahead();
+		unmount();
+	}
+	if (kib != 0)
+		assert_int_equal(kib, 1024);
+	fs_fixture_close(&fixture);
+}
+
 static void a_complete_layer_needs_no_fuse(void **state)
 {
 	struct fs_fixture fixture;
@@ -292,6 +327,7 @@ int main(void)
 		cmocka_unit_test(can_be_switched_off),
 		cmocka_unit_test(kernels_are_told_by_their_number),
 		cmocka_unit_test(both_faces_show_the_same_files),
+		cmocka_unit_test(lazy_data_is_read_ahead_a_megabyte),
 		cmocka_unit_test(a_complete_layer_needs_no_fuse),
 		cmocka_unit_test(fuse_is_busy_while_erofs_reads_through_it),
 		cmocka_unit_test(a_killed_reader_is_gone_within_a_second),

@@ -287,6 +287,28 @@ static void df_is_sane(void **state)
 	assert_true(stat.f_flag & ST_RDONLY);
 }
 
+static void large_files_are_read_ahead_a_megabyte(void **state)
+{
+	struct stat stat;
+	unsigned kib = 0;
+	char path[64];
+	FILE *file;
+
+	(void)state;
+	stat_of("mnt", &stat);
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(stat.st_dev),
+		minor(stat.st_dev));
+	if (access(path, W_OK) < 0) {
+		print_message("skipped: may not write %s\n", path);
+		skip();
+	}
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%u", &kib), 1);
+	(void)fclose(file);
+	assert_int_equal(kib, 1024);
+}
+
 static void the_mount_names_its_source(void **state)
 {
 	FILE *mounts = fopen("/proc/self/mounts", "r");
@@ -317,6 +339,7 @@ int main(void)
 		cmocka_unit_test(xattrs_are_as_stored),
 		cmocka_unit_test(acls_are_enforced),
 		cmocka_unit_test(df_is_sane),
+		cmocka_unit_test(large_files_are_read_ahead_a_megabyte),
 		cmocka_unit_test(the_mount_names_its_source),
 	};
 
