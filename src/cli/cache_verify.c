@@ -187,10 +187,11 @@ static void print_result(const struct json *report)
 	if (number_in(report, "findings_omitted"))
 		screen_line(
 			&screen, "and %ju more", (uintmax_t)number_in(report, "findings_omitted"));
-	screen_line(&screen, "checked %ju units, %s, of %ju layers",
+	screen_line(&screen, "checked %ju unit%s, %s, of %ju layer%s",
 		(uintmax_t)number_in(report, "checked_units"),
+		plural(number_in(report, "checked_units")),
 		size_format(number_in(report, "checked_bytes"), size),
-		(uintmax_t)number_in(report, "layers"));
+		(uintmax_t)number_in(report, "layers"), plural(number_in(report, "layers")));
 	if (text_in(report, "error")[0])
 		screen_line(&screen, "stopped: %s", text_in(report, "error"));
 	if (strcmp(text_in(report, "state"), "cancelled") == 0)

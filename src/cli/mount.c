@@ -83,8 +83,8 @@ void mount_ready_print(const struct mount_plan *plan, const struct json *ready)
 		return;
 	screen_line(
 		&screen, "%s is mounted on %s", text_in(ready, "reference"), text_in(ready, "dir"));
-	screen_line(&screen, "  %s face, %ju layers, %s; %s process %ju", text_in(ready, "face"),
-		(uintmax_t)number_in(ready, "layers"),
+	screen_line(&screen, "  %s face, %ju layer%s, %s; %s process %ju", text_in(ready, "face"),
+		(uintmax_t)number_in(ready, "layers"), plural(number_in(ready, "layers")),
 		size_format(number_in(ready, "layers_size"), size),
 		plan->arguments.detach ? "served by" : "Ctrl-C unmounts;",
 		(uintmax_t)number_in(ready, "pid"));

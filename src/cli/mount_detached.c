@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -77,33 +78,57 @@ static void on_ready(void *arg, const struct report_mount *mount)
 	child->socket = -1;
 }
 
-static int newest_first(const struct dirent **a, const struct dirent **b)
+/* A log in a directory of logs. */
+struct old_log {
+	char name[64];
+	time_t written;
+};
+
+static int newest_first(const void *a, const void *b)
 {
-	return -versionsort(a, b);
+	const struct old_log *x = a, *y = b;
+
+	return x->written > y->written ? -1 : x->written < y->written;
 }
 
-static int is_log(const struct dirent *entry)
+/* The log of a process that is alive is not old. */
+static bool is_old_log(int dir_fd, const char *name, struct old_log *out)
 {
-	return strncmp(entry->d_name, "mount-", 6) == 0;
+	struct stat status;
+	int pid, end = 0;
+
+	if (sscanf(name, "mount-%d.log%n", &pid, &end) != 1 || end == 0 || name[end] ||
+		strlen(name) >= sizeof(out->name) || pid <= 0 || kill(pid, 0) == 0 ||
+		errno != ESRCH || fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	(void)snprintf(out->name, sizeof(out->name), "%s", name);
+	out->written = status.st_mtime;
+	return true;
 }
 
-/* Logs of processes long gone; by age, since pids start again at some time. */
-static void remove_old_logs(const char *dir)
+/* Leaves room for one more. */
+static void remove_old_logs(const char *path)
 {
-	struct dirent **entries;
-	int n = scandir(dir, &entries, is_log, newest_first);
+	DIR *dir = opendir(path);
+	struct old_log *logs = NULL;
+	struct dirent *entry;
+	size_t n = 0;
 
-	for (int i = 0; i < n; i++) {
-		char path[PATH_MAX];
+	while (dir && (entry = readdir(dir))) {
+		struct old_log *more = reallocarray(logs, n + 1, sizeof(*logs));
 
-		(void)snprintf(
-			path, sizeof(path), "%.*s/%s", PATH_MAX - 300, dir, entries[i]->d_name);
-		if (i >= MAX_LOGS)
-			(void)unlink(path);
-		free(entries[i]);
+		if (!more)
+			break;
+		logs = more;
+		n += is_old_log(dirfd(dir), entry->d_name, &logs[n]);
 	}
-	if (n >= 0)
-		free(entries);
+	if (n > 1)
+		qsort(logs, n, sizeof(*logs), newest_first);
+	for (size_t i = MAX_LOGS - 1; i < n; i++)
+		(void)unlinkat(dirfd(dir), logs[i].name, 0);
+	free(logs);
+	if (dir)
+		(void)closedir(dir);
 }
 
 /* In the store; where that cannot be written to, in the run directory. */

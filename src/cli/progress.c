@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "mount_internal.h"
+#include "quantity_internal.h"
 
 void progress_begin(struct progress *progress, const char *reference, bool quiet)
 {
@@ -27,10 +28,10 @@ static void format_step(const struct progress *progress, enum image_step step, s
 		if (progress->terminal)
 			(void)snprintf(out, size, "indexing layers: %zu of %zu", n, total);
 		else
-			(void)snprintf(out, size, "indexing %zu layers", total);
+			(void)snprintf(out, size, "indexing %zu layer%s", total, plural(total));
 		break;
 	case IMAGE_MERGING:
-		(void)snprintf(out, size, "merging %zu layers", total);
+		(void)snprintf(out, size, "merging %zu layer%s", total, plural(total));
 		break;
 	default:
 		(void)snprintf(out, size, "mounting");

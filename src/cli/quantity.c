@@ -170,6 +170,11 @@ const char *duration_format(int64_t seconds, char text[QUANTITY_TEXT_SIZE])
 	return text;
 }
 
+const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 unsigned percent_of(uint64_t part, uint64_t whole)
 {
 	unsigned percent;

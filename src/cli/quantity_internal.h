@@ -28,5 +28,8 @@ const char *size_format(uint64_t bytes, char text[QUANTITY_TEXT_SIZE]);
 /* "4 s", "3 min", "5 h", "2 days". Returns text. */
 const char *duration_format(int64_t seconds, char text[QUANTITY_TEXT_SIZE]);
 
+/* The ending of a noun: "" for one, "s" for any other number. */
+const char *plural(uint64_t n);
+
 /* 0 to 100; 100 only when all of it is there, 0 only when nothing is. Of nothing: 100. */
 unsigned percent_of(uint64_t part, uint64_t whole);

@@ -95,13 +95,14 @@ static void print_total(const struct screen *screen, const struct json *layers)
 		failed += number_in(layer, "failed_reads");
 		wrong += number_in(layer, "wrong_units");
 	}
-	screen_line(screen, "  here: %u%%, %s of %s; fetched %s, copied from other layers %s",
+	screen_line(screen, "  here: %u%%, %s of %s; fetched %s, from other layers %s",
 		percent_of(present, size), size_format(present, texts[0]),
 		size_format(size, texts[1]), size_format(fetched, texts[2]),
 		size_format(copied, texts[3]));
 	if (failed || wrong) {
-		screen_put(screen, STYLE_BAD, "  %ju reads failed, %ju units came with wrong bytes",
-			(uintmax_t)failed, (uintmax_t)wrong);
+		screen_put(screen, STYLE_BAD,
+			"  %ju read%s failed, %ju unit%s came with wrong bytes", (uintmax_t)failed,
+			plural(failed), (uintmax_t)wrong, plural(wrong));
 		screen_end(screen);
 	}
 }
@@ -145,11 +146,12 @@ static void print_mount(
 	screen_put(
 		screen, STYLE_BOLD, "%s on %s", text_in(mount, "reference"), text_in(mount, "dir"));
 	screen_end(screen);
-	screen_line(screen, "  %s face, %s, manifest %s, %zu layers; process %ju for %s",
-		text_in(mount, "face"), text_in(mount, "platform"),
-		digest_short(text_in(mount, "manifest"), digest), json_length(layers),
+	screen_line(screen, "  %s face, process %ju for %s", text_in(mount, "face"),
 		(uintmax_t)number_in(report, "pid"),
 		duration_format(clock_wall_s() - (int64_t)number_in(mount, "started_s"), age));
+	screen_line(screen, "  %s, manifest %s, %zu layer%s", text_in(mount, "platform"),
+		digest_short(text_in(mount, "manifest"), digest), json_length(layers),
+		plural(json_length(layers)));
 	print_notes(screen, mount);
 	print_layers(screen, layers);
 	print_total(screen, layers);
@@ -175,10 +177,10 @@ static void print_host(const struct screen *screen, const struct json *host)
 	put_registry(screen, host);
 	screen_put(screen, STYLE_PLAIN, ": %s in %ju request%s",
 		size_format(number_in(host, "received_bytes"), received), (uintmax_t)n_requests,
-		n_requests == 1 ? "" : "s");
+		plural(n_requests));
 	if (n_errors)
 		screen_put(screen, STYLE_WARNING, ", %ju error%s", (uintmax_t)n_errors,
-			n_errors == 1 ? "" : "s");
+			plural(n_errors));
 	screen_end(screen);
 	if (!number_in(host, "last_error_s"))
 		return;

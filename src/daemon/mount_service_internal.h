@@ -35,6 +35,7 @@ struct mount_service {
 	bool loop_runs;
 	int signal_fd;
 	struct loop_watch *signals; /* loop only */
+	uint64_t signal_ns;         /* loop only; when the last one came */
 	struct loop_task signals_task;
 
 	struct node *node;

@@ -5,9 +5,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error_map.h"
 #include "base/log.h"
 #include "mount_service_internal.h"
+
+#define ONE_WISH_NS (300 * NS_PER_MS)
 
 /* Ends the process without unwinding: other threads are in the middle of things, and all that is
  * on disk can take it. */
@@ -20,7 +23,13 @@ static void end_now(struct mount_service *service)
 static void on_signal_number(struct mount_service *service, unsigned number)
 {
 	enum service_phase phase;
+	uint64_t now_ns = clock_now_ns();
 
+	/* A terminal that closes sends SIGHUP, and so does its shell; a service manager may send
+	 * two kinds: all that is one wish. */
+	if (service->signal_ns && now_ns - service->signal_ns < ONE_WISH_NS)
+		return;
+	service->signal_ns = now_ns;
 	pthread_mutex_lock(&service->lock);
 	phase = service->phase;
 	service->stop = true;
