@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/error_map.h"
 #include "cli_internal.h"
@@ -239,7 +238,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	verification.terminal =
-		isatty(STDERR_FILENO) && !arguments.common.quiet && !arguments.common.json;
+		screen_on(stderr).redraws && !arguments.common.quiet && !arguments.common.json;
 	code = verify(&verification);
 	verification_end(&verification);
 	return code;

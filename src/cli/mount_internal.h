@@ -64,8 +64,7 @@ void mount_plan_clear(struct mount_plan *plan);
 
 /* progress.c: the line about what a mount is doing. */
 struct progress {
-	struct screen screen;
-	bool terminal; /* one line that is drawn again; else a line for each step */
+	struct screen screen; /* one line that is drawn again, or a line for each step */
 	bool quiet;
 	bool drawn; /* the line is on the screen */
 	int last_step;

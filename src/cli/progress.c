@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a mount is doing before it is usable. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "mount_internal.h"
 #include "quantity_internal.h"
@@ -10,7 +9,6 @@ void progress_begin(struct progress *progress, const char *reference, bool quiet
 {
 	*progress = (struct progress){
 		.screen = screen_on(stderr),
-		.terminal = isatty(STDERR_FILENO),
 		.quiet = quiet,
 		.last_step = -1,
 		.reference = reference,
@@ -25,7 +23,7 @@ static void format_step(const struct progress *progress, enum image_step step, s
 		(void)snprintf(out, size, "resolving %s", progress->reference);
 		break;
 	case IMAGE_INDEXING:
-		if (progress->terminal)
+		if (progress->screen.redraws)
 			(void)snprintf(out, size, "indexing layers: %zu of %zu", n, total);
 		else
 			(void)snprintf(out, size, "indexing %zu layer%s", total, plural(total));
@@ -46,7 +44,7 @@ void progress_show(struct progress *progress, enum image_step step, size_t n, si
 	if (progress->quiet)
 		return;
 	format_step(progress, step, n, total, text, sizeof(text));
-	if (!progress->terminal) {
+	if (!progress->screen.redraws) {
 		if (progress->last_step != (int)step)
 			screen_line(&progress->screen, "%s", text);
 		progress->last_step = (int)step;

@@ -57,10 +57,8 @@ static void print_layer(const struct screen *screen, const struct json *layer)
 static void print_layers(const struct screen *screen, const struct json *layers)
 {
 	size_t n = json_length(layers);
-	size_t n_complete = 0, n_lines = 0, n_complete_left = 0;
+	size_t n_lines = 0, n_complete_left = 0;
 
-	for (size_t i = 0; i < n; i++)
-		n_complete += flag_in(json_at(layers, i), "complete");
 	screen_put(screen, STYLE_DIM, "  %-12s %9s %5s %9s %13s %9s", "LAYER", "BLOB", "HERE", "",
 		"UNITS", "FETCHED");
 	screen_end(screen);

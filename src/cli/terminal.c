@@ -27,7 +27,8 @@ struct screen screen_on(FILE *out)
 
 	if (!isatty(fileno(out)))
 		return screen;
-	screen.colours = !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
+	screen.redraws = term && strcmp(term, "dumb") != 0;
+	screen.colours = screen.redraws && !(no_color && no_color[0]);
 	if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
 		screen.width = size.ws_col;
 	return screen;
@@ -78,7 +79,7 @@ static void put(const struct screen *screen, enum style style, const char *text,
 		(void)fputs("\033[0m", screen->out);
 }
 
-static void put_formatted(
+__attribute__((format(printf, 3, 0))) static void put_formatted(
 	const struct screen *screen, enum style style, const char *fmt, va_list ap)
 {
 	char *text;

@@ -12,6 +12,7 @@ enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_GOOD, STYLE_WARNING, STYL
 
 struct screen {
 	FILE *out;
+	bool redraws; /* a terminal on which a line can be drawn again */
 	bool colours;
 	unsigned width; /* columns; 80 unless the terminal says otherwise */
 };

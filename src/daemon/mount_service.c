@@ -245,7 +245,8 @@ static int open_parts(struct mount_service *service, struct error *err)
 		open_node(service, err) < 0 || start_control(service, err) < 0 ||
 		open_image(service, err) < 0)
 		return -1;
-	service_set_phase(service, SERVICE_MOUNTING);
+	if (service_begin_mounting(service, err) < 0)
+		return -1;
 	return mount_tree(service, err);
 }
 

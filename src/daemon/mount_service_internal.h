@@ -67,3 +67,6 @@ void service_unmount(struct mount_service *service);
 void service_remove_traces(struct mount_service *service);
 
 void service_set_phase(struct mount_service *service, enum service_phase phase);
+
+/* From SERVICE_OPENING to SERVICE_MOUNTING, unless a signal is ending the process already. */
+MUST_CHECK int service_begin_mounting(struct mount_service *service, struct error *err);

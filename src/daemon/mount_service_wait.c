@@ -17,6 +17,18 @@ void service_set_phase(struct mount_service *service, enum service_phase phase)
 	pthread_mutex_unlock(&service->lock);
 }
 
+int service_begin_mounting(struct mount_service *service, struct error *err)
+{
+	bool stop;
+
+	pthread_mutex_lock(&service->lock);
+	stop = service->stop;
+	if (!stop)
+		service->phase = SERVICE_MOUNTING;
+	pthread_mutex_unlock(&service->lock);
+	return stop ? error_set(err, ERROR_CANCELLED, "stopped before the mount was made") : 0;
+}
+
 void service_wait(struct mount_service *service)
 {
 	pthread_mutex_lock(&service->lock);

@@ -61,7 +61,7 @@ int run_directory_make(const char *run_dir, struct error *err)
 
 	(void)snprintf(mounts, sizeof(mounts), "%.*s/mounts", PATH_MAX - 8, run_dir);
 	if (directory_make(run_dir, 0700, err) < 0 || check_private(run_dir, err) < 0)
-		return error_prefix(err, "run directory");
+		return error_prefix(err, "run directory (VARVE_RUN_DIR names another)");
 	return directory_make(mounts, 0700, err);
 }
 
