@@ -121,7 +121,7 @@ run_pytest() {
 		cd "$top"
 		export PYTHONDONTWRITEBYTECODE=1
 		export VARVE_BIN=$builds/$setup/src/cli/varve VARVE_SETUP=$setup VARVE_LONG=$long
-		export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:log_path=$reports/asan
+		export ASAN_OPTIONS=detect_leaks=1:log_path=$reports/asan
 		export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$reports/ubsan
 		export TSAN_OPTIONS=second_deadlock_stack=1:exitcode=66:log_path=$reports/tsan
 		TSAN_OPTIONS+=:suppressions=$top/tests/support/tsan.supp
