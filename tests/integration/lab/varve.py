@@ -123,6 +123,9 @@ class Varve:
         problems = []
         for mount in self.mounts:
             problems += mount.finish()
+        # A process that failed behind --detach ends a moment after its command returned.
+        with contextlib.suppress(TimeoutError):
+            processes.wait_for(lambda: not self.pids(), 3 * SLOWNESS)
         for pid in self.pids():
             problems.append(f"process {pid} ({executable(pid)}) was left over")
             kill(pid)
