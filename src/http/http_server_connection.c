@@ -107,7 +107,9 @@ static struct http_server_connection *connection_make(struct http_server *server
 struct bufferevent *http_server_connection_new(struct event_base *base, void *arg)
 {
 	struct http_server *server = arg;
-	struct bufferevent *stream = bufferevent_socket_new(base, -1, 0);
+	/* Without the option evhttp closes the descriptor before it takes it out of epoll, which
+	 * then hits whatever another thread has got under that number. */
+	struct bufferevent *stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct http_server_connection *connection;
 	struct error err = {.message = "no memory for a connection"};
 
