@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads of file contents: from a place in a file to a place in a layer's data space. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/bytes.h"
 #include "fs_internal.h"
-
-/* Bytes that are nowhere stored. */
-enum { ZEROS_SIZE = 64 << 10 };
-static const uint8_t zeros[ZEROS_SIZE];
 
 /* Where a file lies. */
 struct place {
@@ -52,19 +49,16 @@ static int place_of(struct fs_session *session, fuse_ino_t ino, struct place *ou
 	return 0;
 }
 
+/* A part of a file of which nothing is stored. */
 static void reply_zeros(fuse_req_t request, size_t size)
 {
-	struct iovec iov[FS_MAX_READ / ZEROS_SIZE];
-	int n = 0;
+	char *zeros = calloc(1, size);
 
-	for (size_t done = 0; done < size; done += iov[n++].iov_len) {
-		size_t left = size - done;
-
-		/* Only read from. */
-		iov[n].iov_base = (void *)(uintptr_t)zeros;
-		iov[n].iov_len = left < ZEROS_SIZE ? left : ZEROS_SIZE;
-	}
-	(void)fuse_reply_iov(request, iov, n);
+	if (zeros)
+		(void)fuse_reply_buf(request, zeros, size);
+	else
+		(void)fuse_reply_err(request, EIO);
+	free(zeros);
 }
 
 void fs_op_read(
