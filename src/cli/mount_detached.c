@@ -252,6 +252,9 @@ static bool on_message(struct parent *parent, int *code)
 	}
 	progress_end(&parent->progress);
 	if (message->kind == MESSAGE_ERROR) {
+		/* It has cleaned up; once it has ended nothing of it is left. */
+		while (waitpid(parent->child, NULL, 0) < 0 && errno == EINTR)
+			;
 		*code = cli_fail("mount", parent->plan->arguments.common.json, &message->err);
 		return true;
 	}

@@ -36,7 +36,8 @@ struct mount_service {
 	int signal_fd;
 	struct loop_watch *signals; /* loop only */
 	uint64_t signal_ns;         /* loop only; when the last one came */
-	struct loop_task signals_task;
+	struct loop_task watch_task;
+	struct loop_task forget_task; /* its own: the other one may still be on its way */
 
 	struct node *node;
 	struct control_server *control;

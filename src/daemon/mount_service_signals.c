@@ -62,7 +62,7 @@ static void on_signals(void *arg, unsigned events)
 /* Loop. */
 static void watch_signals(struct loop_task *task)
 {
-	struct mount_service *service = container_of(task, struct mount_service, signals_task);
+	struct mount_service *service = container_of(task, struct mount_service, watch_task);
 	struct error err;
 
 	if (loop_watch_new(service->loop, service->signal_fd, LOOP_READABLE, on_signals, service,
@@ -73,7 +73,7 @@ static void watch_signals(struct loop_task *task)
 /* Loop. */
 static void forget_signals(struct loop_task *task)
 {
-	struct mount_service *service = container_of(task, struct mount_service, signals_task);
+	struct mount_service *service = container_of(task, struct mount_service, forget_task);
 
 	loop_watch_free(service->signals);
 	service->signals = NULL;
@@ -97,16 +97,16 @@ int service_start_loop(struct mount_service *service, struct error *err)
 	if (loop_thread_start(service->loop, "control", err) < 0)
 		return -1;
 	service->loop_runs = true;
-	service->signals_task.run = watch_signals;
-	loop_post(service->loop, &service->signals_task);
+	service->watch_task.run = watch_signals;
+	loop_post(service->loop, &service->watch_task);
 	return 0;
 }
 
 void service_stop_loop(struct mount_service *service)
 {
 	if (service->loop_runs) {
-		service->signals_task.run = forget_signals;
-		loop_post(service->loop, &service->signals_task);
+		service->forget_task.run = forget_signals;
+		loop_post(service->loop, &service->forget_task);
 		loop_thread_stop(service->loop);
 	}
 	loop_free(service->loop);
