@@ -100,8 +100,8 @@ struct fetch_wait {
 void fetch_wait_start(struct fetch_wait *wait);
 
 /* Any thread, also while another one is inside fetch_wait_start(); done() follows soon, exactly
- * once. Of a wait that is not under way: its next start is answered at once. A unit that nobody waits for any more and whose request has not been sent is
- * not fetched. */
+ * once. Of a wait that is not under way: its next start is answered at once. A unit that nobody
+ * waits for any more and whose request has not been sent is not fetched. */
 void fetch_wait_cancel(struct fetch_wait *wait);
 
 /* A reader got bytes at this place of the data space without waiting: keeps read-ahead going. Any

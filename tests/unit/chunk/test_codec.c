@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "encode.h"
+#include "support/encode.h"
 
 enum { PLAIN_SIZE = 3 << 20 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "chunk/codec.h"
-#include "encode.h"
+#include "support/encode.h"
 
 enum { PLAIN_SIZE = 2 << 20 };
 

@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "encode.h"
 #include "oci/digest.h"
+#include "support/encode.h"
 
 enum { SIZE = 100000 };
 

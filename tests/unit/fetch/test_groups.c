@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "../chunk/encode.h"
 #include "oci/digest.h"
+#include "support/encode.h"
 
 static void set_digest(struct unit *unit, const uint8_t *data)
 {

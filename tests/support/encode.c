@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "encode.h"
+#include "support/encode.h"
 
 #include <stdlib.h>
 #include <zlib.h>
