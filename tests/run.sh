@@ -124,7 +124,6 @@ run_pytest() {
 		export ASAN_OPTIONS=detect_leaks=1:log_path=$reports/asan
 		export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$reports/ubsan
 		export TSAN_OPTIONS=second_deadlock_stack=1:exitcode=66:log_path=$reports/tsan
-		TSAN_OPTIONS+=:suppressions=$top/tests/support/tsan.supp
 		limit "$seconds" "${runner[@]}" /usr/bin/python3 -m pytest tests/integration \
 			-p no:cacheprovider -q --junitxml="$results/$setup-integration.xml" "$@"
 	)
