@@ -117,7 +117,7 @@ static void log_request(struct fake_source *source, const struct source_request 
 	unsigned n = atomic_load(&source->n_started);
 
 	if (n < FAKE_LOG_SIZE)
-		source->log[n] = (struct fake_request){.off = request->off,
+		source->log[n] = (struct fake_asked){.off = request->off,
 			.size = request->size,
 			.priority = request->priority,
 			.deadline_ns = request->deadline_ns};

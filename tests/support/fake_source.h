@@ -12,7 +12,7 @@
 enum { FAKE_LOG_SIZE = 1024 };
 
 /* What was asked. */
-struct fake_request {
+struct fake_asked {
 	uint64_t off;
 	uint64_t size;
 	enum priority priority;
@@ -44,7 +44,7 @@ struct fake_source {
 	atomic_uint n_freed;
 	atomic_uint_fast64_t bytes_asked;
 	atomic_uint_fast64_t most_asked;        /* by one request */
-	struct fake_request log[FAKE_LOG_SIZE]; /* entries below n_started, once that was read */
+	struct fake_asked log[FAKE_LOG_SIZE]; /* entries below n_started, once that was read */
 };
 
 /* The source is the caller's memory: "free" only counts. */

@@ -55,7 +55,7 @@ static void the_unit_somebody_waits_for_is_in_the_next_request(void **state)
 	enum { N = 2000 };
 	struct fixture f;
 	struct waiter *waiters = calloc(N, sizeof(*waiters));
-	struct fake_request next;
+	struct fake_asked next;
 
 	(void)state;
 	assert_non_null(waiters);
