@@ -44,6 +44,7 @@ static int start_network(struct node *node, const struct node_options *options, 
 	if (http_client_new(node->loop, &http, &node->http, err) < 0)
 		return -1;
 	registry.http = node->http;
+	registry.tls = node->tls;
 	registry.loop = node->loop;
 	registry.workers = node->workers;
 	if (loop_thread_start(node->loop, "net", err) < 0)
