@@ -45,7 +45,7 @@ struct source_ops {
 	struct source_fetch *(*start)(struct source *source, struct source_request *request);
 	/* No call into the request from now on. */
 	void (*cancel)(struct source_fetch *fetch);
-	/* Frees the source; no request is under way. */
+	/* Frees the source; no request is under way. Before the first start() on any thread. */
 	void (*free)(struct source *source);
 };
 

@@ -72,9 +72,11 @@ void layer_read_start(struct layer_read *read);
  * must stay valid until done() returned. Any thread. */
 void layer_read_cancel(struct layer_read *read);
 
-/* Why a read failed, or a source was found wrong: kept so that an EIO can be explained. */
+/* Why a read failed, or a source was found wrong: kept so that an EIO can be explained. One of each
+ * unit, kind and origin. */
 struct layer_failure {
-	int64_t when_s; /* wall clock */
+	int64_t when_s; /* wall clock; the last time */
+	uint64_t n_times;
 	uint64_t unit;
 	enum error_kind kind;
 	char origin[128]; /* who was asked last; "" when nobody */

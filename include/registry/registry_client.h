@@ -77,7 +77,7 @@ MUST_CHECK int registry_get_range_unverified(struct registry_client *client,
 /**
  * registry_source_new() - ranges of one blob, for the fetcher.
  * @reference: the repository; copied.
- * @out:       freed through its ops, on the net loop, before the client.
+ * @out:       freed through its ops, on the net loop unless it was never used, before the client.
  *
  * Any thread.
  */

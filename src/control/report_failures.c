@@ -11,7 +11,7 @@
 struct failure_row {
 	struct layer_failure failure; /* the newest of this unit */
 	size_t layer;                 /* of the tree */
-	unsigned times;
+	uint64_t times;
 };
 
 struct failure_rows {
@@ -34,7 +34,7 @@ static bool is_known(struct failure_rows *rows, const struct layer_failure *fail
 
 		if (row->layer == layer && row->failure.unit == failure->unit &&
 			row->failure.kind == failure->kind) {
-			row->times++;
+			row->times += failure->n_times;
 			return true;
 		}
 	}
@@ -57,7 +57,7 @@ static void keep(struct failure_rows *rows, const struct layer_failure *failure,
 		rows->n++;
 	for (size_t j = rows->n - 1; j > i; j--)
 		rows->rows[j] = rows->rows[j - 1];
-	rows->rows[i] = (struct failure_row){*failure, layer, 1};
+	rows->rows[i] = (struct failure_row){*failure, layer, failure->n_times};
 }
 
 static void collect(

@@ -70,14 +70,19 @@ static int choose_layers(struct assembly *assembly, struct error *err)
 		digest_format(wanted, text), manifest->n_layers);
 }
 
-static void index_path(const struct assembly *assembly, const char *folder,
-	const uint8_t key[INDEX_KEY_SIZE], char *out, size_t size)
+static int index_path(const struct assembly *assembly, const char *folder,
+	const uint8_t key[INDEX_KEY_SIZE], char *out, size_t size, struct error *err)
 {
+	const char *dir = store_dir(assembly->context->store);
 	char hex[INDEX_KEY_HEX];
+	int length;
 
 	hex_encode(key, INDEX_KEY_SIZE, hex);
-	(void)snprintf(
-		out, size, "%s/%s/%s.erofs", store_dir(assembly->context->store), folder, hex);
+	length = snprintf(out, size, "%s/%s/%s.erofs", dir, folder, hex);
+	if (length < 0 || (size_t)length >= size)
+		return error_set(err, ERROR_INVALID,
+			"the path of the store is too long, choose another: %.100s...", dir);
+	return 0;
 }
 
 /* A tree id belongs to one exact index file: its content decides. */
@@ -137,8 +142,17 @@ static int open_new_layer(struct assembly *assembly, size_t i, struct error *err
 		return -1;
 	}
 	assembly->indexes[i] = NULL;
-	return tree_table_add_data(
-		context->trees, assembly->layer_ids[i], assembly->layers[i], err);
+	return 0;
+}
+
+/* An image may name a layer twice, and other images have it too. */
+static struct layer *find_open_layer(const struct assembly *assembly, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (assembly->layer_ids[j] == assembly->layer_ids[i])
+			return assembly->layers[j];
+	}
+	return tree_table_get_data(assembly->context->trees, assembly->layer_ids[i]);
 }
 
 /* One layer of this process is one object, however many images and places in an image use it. */
@@ -148,10 +162,11 @@ static int open_layer(struct assembly *assembly, size_t i, struct error *err)
 	char text[DIGEST_TEXT_SIZE];
 	char path[512];
 
-	index_path(assembly, "layers", assembly->indexes[i]->key, path, sizeof(path));
-	if (tree_id_of_file(assembly, path, &assembly->layer_ids[i], err) < 0)
+	if (index_path(assembly, "layers", assembly->indexes[i]->key, path, sizeof(path), err) <
+			0 ||
+		tree_id_of_file(assembly, path, &assembly->layer_ids[i], err) < 0)
 		return -1;
-	known = tree_table_get_data(assembly->context->trees, assembly->layer_ids[i]);
+	known = find_open_layer(assembly, i);
 	if (known) {
 		assembly->layers[i] = layer_ref(known);
 		return 0;
@@ -184,8 +199,9 @@ static int open_reader(struct assembly *assembly, struct tree *tree, struct erro
 				images, indexes, assembly->n_layers, key, &tree->reader, err);
 	}
 	free(indexes);
-	index_path(assembly, "images", key, tree->index_path, sizeof(tree->index_path));
-	return result;
+	if (result < 0)
+		return -1;
+	return index_path(assembly, "images", key, tree->index_path, sizeof(tree->index_path), err);
 }
 
 /* The tree of one layer is the layer's own index, opened once more: it lives as long as the tree.
@@ -203,7 +219,9 @@ static int open_layer_reader(struct assembly *assembly, struct tree *tree, struc
 			"own: mount the image without --layer");
 	hex_encode(index->key, INDEX_KEY_SIZE, hex);
 	(void)snprintf(name, sizeof(name), "%s.erofs", hex);
-	index_path(assembly, "layers", index->key, tree->index_path, sizeof(tree->index_path));
+	if (index_path(assembly, "layers", index->key, tree->index_path, sizeof(tree->index_path),
+		    err) < 0)
+		return -1;
 	return erofs_open(store_layers_fd(assembly->context->store), name, &tree->reader, err);
 }
 
@@ -235,9 +253,30 @@ static int make_tree(struct assembly *assembly, struct tree **out, struct error 
 	return 0;
 }
 
+/* Only of a tree that will be there: what stays in the table goes on being fetched. Whoever was
+ * faster with the same layer has the one object of it. */
+static int share_layers(const struct assembly *assembly, struct tree *tree, struct error *err)
+{
+	struct tree_table *trees = assembly->context->trees;
+
+	for (size_t i = 0; i < tree->n_layers; i++) {
+		struct layer *shared;
+
+		if (tree_table_add_data(trees, tree->layer_ids[i], tree->layers[i], err) < 0)
+			return -1;
+		shared = tree_table_get_data(trees, tree->layer_ids[i]);
+		if (shared == tree->layers[i])
+			continue;
+		layer_unref(tree->layers[i]);
+		tree->layers[i] = layer_ref(shared);
+	}
+	return 0;
+}
+
 static int add_tree(struct assembly *assembly, struct tree **out, struct error *err)
 {
 	CLEANUP(tree_freep) struct tree *tree = NULL;
+	struct error taken = {0};
 	struct tree *known;
 
 	report(assembly, IMAGE_MERGING, 0);
@@ -248,10 +287,14 @@ static int add_tree(struct assembly *assembly, struct tree **out, struct error *
 		*out = known;
 		return 0;
 	}
-	if (tree_table_add(assembly->context->trees, tree, err) < 0)
+	if (share_layers(assembly, tree, err) < 0)
 		return -1;
-	*out = TAKE_PTR(tree);
-	return 0;
+	if (tree_table_add(assembly->context->trees, tree, &taken) == 0) {
+		*out = TAKE_PTR(tree);
+		return 0;
+	}
+	*out = tree_table_get(assembly->context->trees, tree->id);
+	return *out ? 0 : error_set(err, taken.kind, "%s", taken.message);
 }
 
 /* For `varve images`. A store that cannot remember it still serves it. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "format/detect.h"
 #include "format/estargz.h"
 #include "registry/registry_client.h"
@@ -202,7 +203,10 @@ static int trusted_index(const struct image_context *context, const struct image
 		return -1;
 	if (layer_index_open(store_layers_fd(context->store), key, out, err) == 0)
 		return 0;
-	if (err->kind != ERROR_NOT_FOUND && err->kind != ERROR_FORMAT)
+	/* Damaged, or of another version of this program. */
+	if (err->kind == ERROR_FORMAT || err->kind == ERROR_UNSUPPORTED)
+		log_warning("an index is made anew: %s", err->message);
+	else if (err->kind != ERROR_NOT_FOUND)
 		return -1;
 
 	if (find_toc(context, options, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||

@@ -2,9 +2,8 @@
 /* The indexes of an image's layers, several at a time: each needs a round trip or two. */
 #include "image_internal.h"
 
+#include "base/thread.h"
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum { MAX_THREADS = 8 };
 
@@ -81,7 +80,7 @@ int image_layer_indexes(const struct image_context *context, const struct image_
 	(void)pthread_mutex_init(&job.lock, NULL);
 	/* This thread works too; fewer helpers than hoped for only take longer. */
 	while (n_threads + 1 < n_layers && n_threads < MAX_THREADS &&
-		pthread_create(&threads[n_threads], NULL, run, &job) == 0)
+		thread_start(&threads[n_threads], "index", run, &job) == 0)
 		n_threads++;
 	(void)run(&job);
 	for (size_t i = 0; i < n_threads; i++)

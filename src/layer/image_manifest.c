@@ -78,6 +78,7 @@ int image_document(const struct image_context *context, const struct reference *
 {
 	CLEANUP(cleanup_free) uint8_t *data = NULL;
 	char text[DIGEST_TEXT_SIZE];
+	enum manifest_kind kind;
 	struct error put;
 	bool found;
 	size_t size;
@@ -95,6 +96,10 @@ int image_document(const struct image_context *context, const struct reference *
 			digest_format(digest, text));
 	if (registry_get_manifest(context->registry, reference, digest, media_type, out, err) < 0)
 		return -1;
+	/* Under its digest it would be found for every registry: not with a type that only this one
+	 * claims. */
+	if (manifest_detect(out->data, out->size, media_type, &kind, err) < 0)
+		return error_prefix(err, "document %s", digest_format(digest, text));
 	if (store_document_put(context->store, digest, media_type, out->data, out->size, &put) < 0)
 		log_warning("%s cannot be kept: %s", digest_format(digest, text), put.message);
 	return 0;

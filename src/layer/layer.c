@@ -7,21 +7,43 @@
 
 #include "base/clock.h"
 
-static void on_failed(void *arg, uint64_t unit, const char *origin, const struct error *err)
+static bool is_same(const struct layer_failure *a, const struct layer_failure *b)
 {
-	struct layer *layer = arg;
-	struct layer_failure *slot;
+	return a->unit == b->unit && a->kind == b->kind && strcmp(a->origin, b->origin) == 0;
+}
 
-	pthread_mutex_lock(&layer->failures_lock);
-	slot = &layer->failures[layer->n_failures++ % LAYER_MAX_FAILURES];
-	*slot = (struct layer_failure){
+/* The same again replaces what it repeats, so that a program which tries for ever does not drive
+ * out all others. */
+void layer_record_failure(
+	struct layer *layer, uint64_t unit, const char *origin, const struct error *err)
+{
+	struct layer_failure failure = {
 		.when_s = clock_wall_s(),
+		.n_times = 1,
 		.unit = unit,
 		.kind = err->kind,
 	};
-	(void)snprintf(slot->origin, sizeof(slot->origin), "%s", origin ? origin : "");
-	(void)snprintf(slot->message, sizeof(slot->message), "%s", err->message);
+	size_t i = 0;
+
+	(void)snprintf(failure.origin, sizeof(failure.origin), "%s", origin ? origin : "");
+	(void)snprintf(failure.message, sizeof(failure.message), "%s", err->message);
+	pthread_mutex_lock(&layer->failures_lock);
+	while (i < layer->n_failures && !is_same(&layer->failures[i], &failure))
+		i++;
+	if (i < layer->n_failures)
+		failure.n_times += layer->failures[i].n_times;
+	else if (i < LAYER_MAX_FAILURES)
+		layer->n_failures++;
+	else
+		i--;
+	memmove(&layer->failures[1], &layer->failures[0], i * sizeof(failure));
+	layer->failures[0] = failure;
 	pthread_mutex_unlock(&layer->failures_lock);
+}
+
+static void on_failed(void *arg, uint64_t unit, const char *origin, const struct error *err)
+{
+	layer_record_failure(arg, unit, origin, err);
 }
 
 static int layer_start_fetching(
@@ -125,11 +147,8 @@ size_t layer_failures(struct layer *layer, struct layer_failure *out, size_t max
 	size_t n;
 
 	pthread_mutex_lock(&layer->failures_lock);
-	n = layer->n_failures < LAYER_MAX_FAILURES ? layer->n_failures : LAYER_MAX_FAILURES;
-	if (n > max)
-		n = max;
-	for (size_t i = 0; i < n; i++)
-		out[i] = layer->failures[(layer->n_failures - 1 - i) % LAYER_MAX_FAILURES];
+	n = layer->n_failures < max ? layer->n_failures : max;
+	memcpy(out, layer->failures, n * sizeof(out[0]));
 	pthread_mutex_unlock(&layer->failures_lock);
 	return n;
 }

@@ -17,10 +17,15 @@ struct layer {
 	struct descriptor descriptor;
 
 	pthread_mutex_t failures_lock;
-	struct layer_failure failures[LAYER_MAX_FAILURES]; /* guarded by failures_lock; a ring */
-	size_t n_failures; /* guarded by failures_lock; ever recorded */
+	struct layer_failure
+		failures[LAYER_MAX_FAILURES]; /* guarded by failures_lock; newest first */
+	size_t n_failures;                    /* guarded by failures_lock */
 
 	atomic_uint_fast64_t n_reads;
 	atomic_uint_fast64_t read_bytes;
 	atomic_uint_fast64_t n_failed;
 };
+
+/* For `varve why` and `varve status`: why a read fails. Any thread. */
+void layer_record_failure(
+	struct layer *layer, uint64_t unit, const char *origin, const struct error *err);

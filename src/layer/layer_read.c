@@ -18,6 +18,18 @@ static void read_done(struct layer_read *read, struct stored_range *range, const
 	read->done(read, range, err);
 }
 
+/* A failure that the fetcher has not heard of. */
+static void read_failed(struct layer_read *read, const struct error *err)
+{
+	struct layer *layer = read->layer;
+	uint64_t unit = 0;
+	uint64_t n;
+
+	(void)(unit_table_range(layer->index->units, read->off, 1, &unit, &n, NULL) < 0);
+	layer_record_failure(layer, unit, NULL, err);
+	read_done(read, NULL, err);
+}
+
 /* True when the read was answered. */
 static bool read_from_store(struct layer_read *read)
 {
@@ -27,7 +39,7 @@ static bool read_from_store(struct layer_read *read)
 	bool present;
 
 	if (store_get(layer->store, read->off, read->size, &present, &range, &err) < 0) {
-		read_done(read, NULL, &err);
+		read_failed(read, &err);
 		return true;
 	}
 	if (!present)
@@ -54,7 +66,7 @@ static void read_work(struct work *work)
 			"kept long enough to be read",
 			(unsigned long long)read->off, (unsigned long long)(read->off + read->size),
 			MAX_ROUNDS);
-		read_done(read, NULL, &err);
+		read_failed(read, &err);
 		return;
 	}
 	fetch_wait_start(&read->layer_private.wait);
@@ -78,6 +90,7 @@ void layer_read_start(struct layer_read *read)
 	struct layer *layer = read->layer;
 
 	atomic_fetch_add_explicit(&layer->n_reads, 1, memory_order_relaxed);
+	read->layer_private.n_rounds = 0;
 	if (read_from_store(read))
 		return;
 	read->layer_private.wait.layer = layer->fetch;
