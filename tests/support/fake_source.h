@@ -43,7 +43,7 @@ struct fake_source {
 	atomic_uint n_cancelled;
 	atomic_uint n_freed;
 	atomic_uint_fast64_t bytes_asked;
-	atomic_uint_fast64_t most_asked;        /* by one request */
+	atomic_uint_fast64_t most_asked;      /* by one request */
 	struct fake_asked log[FAKE_LOG_SIZE]; /* entries below n_started, once that was read */
 };
 
