@@ -6,10 +6,11 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
-from lab import mounts, processes, trees, varve
+from lab import faults, mounts, processes, trees, varve
 
 WRITES = {
     "create": lambda p: os.open(p("new"), os.O_CREAT | os.O_WRONLY, 0o644),
@@ -167,6 +168,37 @@ def test_a_detached_mount_that_fails_says_so_before_it_returns(lab):
     said = lab.varve().refused(varve.NOT_FOUND, f"{server.host}/test/absent:1", "--plain-http",
                                "--detach")
     assert "test/absent" in said
+
+
+def test_a_mount_that_is_not_there_yet_ends_at_once_when_told_to(lab):
+    proxy = lab.proxy(lab.registry().port)
+    proxy.applies_to_all = True
+    proxy.fault = faults.Stalled(after=0)
+    program = lab.varve()
+    log = lab.path("log")
+    with open(log, "wb") as out:
+        process = subprocess.Popen([program.binary, *program.mount_arguments(
+            f"{proxy.host}/{lab.images.path('torture')}", program.target("mnt"),
+            ("--plain-http",))], stdout=out, stderr=out, env=program.env)
+    processes.wait_for(lambda: proxy.seen, what="a request")
+    start = time.monotonic()
+    process.terminate()
+    assert process.wait(30 * varve.SLOWNESS) == varve.CANCELLED, open(log, encoding="utf-8").read()
+    assert time.monotonic() - start < 5 * varve.SLOWNESS
+    assert mounts.at(os.path.join(program.dir, "mnt")) is None
+
+
+def test_scripts_get_json_from_mount_and_umount(lab, face):
+    server = lab.registry()
+    program = lab.varve()
+    target = program.target("mnt")
+    said = program.json(*program.mount_arguments(
+        f"{server.host}/{lab.images.path('torture')}", target, ("--plain-http", "--detach", face)))
+    assert said["dir"] == target and said["pid"] in program.pids()
+    said = program.json("umount", target)
+    assert said["dir"] == target and said["still_served"] is False
+    failed = program.json("umount", target, code=varve.NOT_FOUND)
+    assert failed["error"]["kind"] == "not_found"
 
 
 def test_a_store_has_one_owner_and_a_second_mount_is_told_who(lab, face):

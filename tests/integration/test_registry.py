@@ -321,3 +321,12 @@ def read_files(directory, most):
         path = os.path.join(directory, name)
         if os.path.isfile(path) and not os.path.islink(path):
             trees.file_hash(path)
+
+
+def test_proxy_variables_are_honoured(lab):
+    proxy = lab.proxy(lab.registry().port)
+    program = lab.varve(extra={"http_proxy": proxy.base})
+    mount = program.mount(f"registry.example.com:5000/{lab.images.path('torture')}", "--plain-http")
+    read_something(lab, mount)
+    assert all(request.path.startswith("http://registry.example.com:5000/v2/")
+               for request in proxy.seen)
