@@ -6,6 +6,9 @@
 #include "base/clock.h"
 
 #define QUIET_NS (500 * NS_PER_MS)
+/* Ten looks a second are enough to fill gaps between readers, and to follow one. */
+#define LOOK_NS (100 * NS_PER_MS)
+#define IDLE_LOOK_NS NS_PER_SECOND
 /* Before what a pass over the layer left out is tried again. */
 #define FIRST_PAUSE_NS (5 * NS_PER_SECOND)
 #define LAST_PAUSE_NS (600 * NS_PER_SECOND)
@@ -150,7 +153,7 @@ void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
 	};
 }
 
-bool ahead_is_followed(const struct fetch_layer *layer)
+static bool is_followed(const struct fetch_layer *layer)
 {
 	uint64_t off = atomic_load_explicit(&layer->note_off, memory_order_relaxed);
 
@@ -164,7 +167,7 @@ void ahead_follow_notes(struct fetch_layer *layer)
 	uint64_t n;
 	uint64_t rank;
 
-	if (layer->complete || layer->closing || !ahead_is_followed(layer))
+	if (layer->complete || layer->closing || !is_followed(layer))
 		return;
 	layer->followed_off = off;
 	if (unit_table_range(layer->options.units, off, 1, &first, &n, NULL) < 0 || n == 0 ||
@@ -182,6 +185,7 @@ void ahead_follow_notes(struct fetch_layer *layer)
 
 void ahead_prefetch(struct fetch_layer *layer)
 {
+	uint64_t rank = layer->prefetch_rank;
 	struct unit unit;
 	uint64_t row;
 
@@ -191,7 +195,9 @@ void ahead_prefetch(struct fetch_layer *layer)
 		return;
 	(void)queue_from(layer, &layer->prefetch_rank, PREFETCH_STEP, layer->header->prefetch_size,
 		PRIORITY_PREFETCH);
-	layer->prefetch_done = !unit_at(layer, layer->prefetch_rank, &row, &unit) ||
+	/* Without memory it is given up. */
+	layer->prefetch_done = layer->prefetch_rank == rank ||
+			       !unit_at(layer, layer->prefetch_rank, &row, &unit) ||
 			       unit.blob_off >= layer->header->prefetch_size;
 	if (!layer->prefetch_done)
 		plan_post(layer->fetcher);
@@ -229,6 +235,30 @@ static void end_pass(struct fetch_layer *layer, uint64_t now_ns)
 	layer->background_rank = 0;
 	layer->background_not_before_ns = now_ns + pause_ns;
 	layer->background_pause_ns = pause_ns < LAST_PAUSE_NS / 2 ? 2 * pause_ns : LAST_PAUSE_NS;
+}
+
+void ahead_stop_background(struct fetch_layer *layer)
+{
+	struct flight_queue *queue = &layer->queue[PRIORITY_BACKGROUND];
+
+	while (queue->head) {
+		queue->head->ahead = N_PRIORITIES;
+		flight_left(queue->head);
+	}
+}
+
+uint64_t ahead_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns)
+{
+	bool caching = store_caching(layer->fetcher->options.store, NULL, 0);
+	uint64_t at = now_ns + (caching ? LOOK_NS : IDLE_LOOK_NS);
+
+	if (layer->complete || layer->closing)
+		return UINT64_MAX;
+	if (is_followed(layer))
+		return now_ns + LOOK_NS;
+	if (!atomic_load(&layer->background_wanted))
+		return UINT64_MAX;
+	return at > layer->background_not_before_ns ? at : layer->background_not_before_ns;
 }
 
 void ahead_background(struct fetch_layer *layer, uint64_t now_ns)

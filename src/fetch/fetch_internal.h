@@ -99,12 +99,14 @@ uint64_t plan_request_size(const struct fetch_layer *layer);
 /* ahead.c: units that nobody asked for yet */
 void ahead_of_reader(struct fetch_layer *layer, uint64_t rank);
 void ahead_follow_notes(struct fetch_layer *layer);
-/* Whether a reader has moved since the last look. */
-bool ahead_is_followed(const struct fetch_layer *layer);
+/* When the layer is to be looked at again; UINT64_MAX: only when something happens. */
+uint64_t ahead_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns);
 /* Queues the next part of what the image's author marked, once the one before is under way. */
 void ahead_prefetch(struct fetch_layer *layer);
 /* Queues background work if it may run now. */
 void ahead_background(struct fetch_layer *layer, uint64_t now_ns);
+/* Gives up what it has queued. */
+void ahead_stop_background(struct fetch_layer *layer);
 
 /* fetcher.c */
 void layer_maybe_closed(struct fetch_layer *layer);

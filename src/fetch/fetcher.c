@@ -137,6 +137,8 @@ static void on_background(struct loop_task *task)
 	atomic_store(&layer->background_posted, false);
 	layer->background_not_before_ns = 0;
 	layer->background_pause_ns = 0;
+	if (!atomic_load(&layer->background_wanted))
+		ahead_stop_background(layer);
 	fetcher_arm_timer(layer->fetcher);
 }
 

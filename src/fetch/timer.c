@@ -5,9 +5,6 @@
 
 #include "base/clock.h"
 
-/* Ten looks a second are enough to fill gaps between readers, and to follow one. */
-#define LOOK_NS (100 * NS_PER_MS)
-
 void fetcher_on_timer(struct fetcher *fetcher)
 {
 	uint64_t now = clock_now_ns();
@@ -24,25 +21,19 @@ void fetcher_on_timer(struct fetcher *fetcher)
 	plan_post(fetcher);
 }
 
-static bool wants_looks(const struct fetch_layer *layer)
-{
-	if (layer->complete || layer->closing)
-		return false;
-	return atomic_load(&layer->background_wanted) || ahead_is_followed(layer);
-}
-
 void fetcher_arm_timer(struct fetcher *fetcher)
 {
 	uint64_t now = clock_now_ns();
 	uint64_t at = UINT64_MAX;
+	uint64_t look;
 
 	if (fetcher->waits_head)
 		at = fetcher->waits_head->fetcher.deadline_ns;
 	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
 		if (layer->next_retry_ns < at)
 			at = layer->next_retry_ns;
-		if (at > now + LOOK_NS && wants_looks(layer))
-			at = now + LOOK_NS;
+		look = ahead_next_look_ns(layer, now);
+		at = look < at ? look : at;
 	}
 	/* A timer that fires too early looks and is set again; setting it each time would cost
 	 * more, and a look could be put off for ever. */

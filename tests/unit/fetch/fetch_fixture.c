@@ -140,7 +140,12 @@ static void open_layer(struct fixture *fixture, const struct fixture_options *op
 
 void fixture_open(struct fixture *fixture, const struct fixture_options *options)
 {
-	struct store_options store = {.dir = "store", .owner = "a test", .chunk_memory = 1 << 20};
+	struct store_options store = {
+		.dir = "store",
+		.owner = "a test",
+		.chunk_memory = options->keeps_nothing ? 1 : 1 << 20,
+		.quota_bytes = options->keeps_nothing,
+	};
 	struct fetcher_options fetcher = {
 		.memory_limit = options->memory_limit,
 		.max_requests = options->max_requests,

@@ -55,7 +55,8 @@ struct fixture_options {
 	bool read_ahead;
 	bool prefetch;
 	bool background;
-	bool stalled; /* the first source, from the start */
+	bool keeps_nothing; /* neither the disk nor memory has room */
+	bool stalled;       /* the first source, from the start */
 };
 
 void fixture_open(struct fixture *fixture, const struct fixture_options *options);

@@ -102,6 +102,40 @@ static void background_stops_when_it_is_turned_off(void **state)
 	fixture_close(&f);
 }
 
+static void background_gives_up_what_it_has_queued(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.background = true,
+				 .n_units = 400,
+				 .unit_size = 100000,
+				 .max_requests = 1,
+				 .stalled = true});
+	wait_until(atomic_load(&f.sources[0].n_started) == 1);
+	fetch_layer_set_background(f.layer, false);
+	usleep(20000);
+	atomic_store(&f.sources[0].stalls, false);
+	usleep(500000);
+	assert_int_equal(atomic_load(&f.sources[0].n_started), 1);
+	fixture_close(&f);
+}
+
+static void background_fetches_nothing_that_cannot_be_kept(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.keeps_nothing = true});
+	/* The store learns from what is put. */
+	(void)fixture_fetch(&f, 0, 1);
+	wait_until(!store_caching(f.store, NULL, 0));
+	fetch_layer_set_background(f.layer, true);
+	usleep(1500000);
+	assert_int_equal(atomic_load(&f.sources[0].n_started), 1);
+	fixture_close(&f);
+}
+
 static void a_reader_that_finds_everything_is_followed(void **state)
 {
 	struct fixture f;
@@ -175,6 +209,8 @@ int main(void)
 		cmocka_unit_test(background_waits_for_readers_of_every_layer),
 		cmocka_unit_test(background_keeps_to_its_bandwidth),
 		cmocka_unit_test(background_stops_when_it_is_turned_off),
+		cmocka_unit_test(background_gives_up_what_it_has_queued),
+		cmocka_unit_test(background_fetches_nothing_that_cannot_be_kept),
 		cmocka_unit_test(a_reader_that_finds_everything_is_followed),
 		cmocka_unit_test(read_ahead_keeps_within_its_window),
 		cmocka_unit_test(a_random_reader_takes_small_neighbours_along_only),
