@@ -44,6 +44,7 @@ test_packages=(
 	man-db
 	python3
 	python3-pytest
+	python3-pytest-xdist
 	shellcheck
 	universal-ctags
 	# images, registries and mounts of the integration tests and of the benchmark

@@ -9,6 +9,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 builds=$top/build-ci
 results=$builds/results
+side_by_side=$(($(nproc) + 1)) # integration tests; they wait as much as they compute
 long=
 only=
 
@@ -125,7 +126,7 @@ run_pytest() {
 		export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$reports/ubsan
 		export TSAN_OPTIONS=second_deadlock_stack=1:exitcode=66:log_path=$reports/tsan
 		limit "$seconds" "${runner[@]}" /usr/bin/python3 -m pytest tests/integration \
-			-p no:cacheprovider -q --junitxml="$results/$setup-integration.xml" "$@"
+			-p no:cacheprovider -q -n "$side_by_side" --junitxml="$results/$setup-integration.xml" "$@"
 	)
 }
 

@@ -94,8 +94,8 @@ def rng_fixture(request):
     """Random numbers whose seed is in the log."""
     seed = request.config.getoption("--seed")
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    terminal.write_line(f"\n{request.node.name}: seed {seed}")
+    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{request.node.name}: seed {seed}", file=sys.stderr, flush=True)
     return random.Random(seed)
 
 

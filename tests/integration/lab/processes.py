@@ -8,11 +8,24 @@ import subprocess
 import time
 
 
+PORTS = 2000  # of each process that runs tests
+_last_port = os.getpid()
+
+
 def free_port():
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of the loopback interface that nobody listens on now. Each of the processes that run
+    tests side by side has a range of its own, below those the kernel gives to clients: nobody takes
+    the port before the server has it."""
+    global _last_port
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for _ in range(PORTS):
+        _last_port = (_last_port + 1) % PORTS
+        port = 12000 + worker * PORTS + _last_port
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("every port of this worker's range is taken")
 
 
 def wait_for(condition, seconds=20, what="a condition"):
