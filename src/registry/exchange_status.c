@@ -8,6 +8,9 @@
 
 #include "exchange_internal.h"
 
+/* As long as nine digits can say: decades, and in nanoseconds no overflow. */
+#define RETRY_AFTER_LONGEST_S INT64_C(999999999)
+
 static enum error_kind kind_of(int status)
 {
 	switch (status) {
@@ -49,8 +52,7 @@ uint64_t exchange_retry_after(const struct http_headers *headers, int64_t wall_s
 	if (!text || !*text)
 		return 0;
 	if (strspn(text, "0123456789") == strlen(text)) {
-		/* More digits than a century of seconds has. */
-		seconds = strlen(text) > 9 ? 999999999 : strtoll(text, NULL, 10);
+		seconds = strlen(text) > 9 ? RETRY_AFTER_LONGEST_S : strtoll(text, NULL, 10);
 	} else {
 		/* RFC 9110 section 5.6.7, the only form that servers may still send. */
 		end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &date);
@@ -58,5 +60,7 @@ uint64_t exchange_retry_after(const struct http_headers *headers, int64_t wall_s
 			return 0;
 		seconds = (int64_t)timegm(&date) - wall_s;
 	}
+	if (seconds > RETRY_AFTER_LONGEST_S)
+		seconds = RETRY_AFTER_LONGEST_S;
 	return seconds > 0 ? (uint64_t)seconds * NS_PER_SECOND : 0;
 }

@@ -12,6 +12,8 @@
 #define DOWN_AFTER_TIMEOUT_NS (30 * NS_PER_SECOND)
 /* Without Retry-After. */
 #define BUSY_NS NS_PER_SECOND
+/* A date far away is a clock that is wrong: no host is left alone for longer. */
+#define LONGEST_BUSY_NS (300 * NS_PER_SECOND)
 
 /* Shorter bodies say more about the round trip than about the bandwidth. */
 enum { BANDWIDTH_MIN_SIZE = 256 << 10 };
@@ -69,7 +71,8 @@ static void set_health(struct host_state *state, const struct exchange_result *r
 	if (result->status == 408 || result->status == 429 || result->status == 503) {
 		uint64_t wait_ns = result->retry_after_ns ? result->retry_after_ns : BUSY_NS;
 
-		state->not_before_ns = now + wait_ns;
+		state->not_before_ns =
+			now + (wait_ns < LONGEST_BUSY_NS ? wait_ns : LONGEST_BUSY_NS);
 	} else if (is_success && !is_broken) {
 		state->not_before_ns = 0;
 		state->down_until_ns = 0;

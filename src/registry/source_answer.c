@@ -35,13 +35,10 @@ int content_range_parse(const char *text, uint64_t *first, uint64_t *last, uint6
 	if (parse_number(&text, first) < 0 || *text++ != '-' || parse_number(&text, last) < 0 ||
 		*text++ != '/')
 		return -EINVAL;
-	if (strcmp(text, "*") == 0) {
-		*total = UINT64_MAX;
-		return *last < *first ? -EINVAL : 0;
-	}
-	if (parse_number(&text, total) < 0 || *text || *last < *first || *last >= *total)
+	*total = UINT64_MAX;
+	if (strcmp(text, "*") != 0 && (parse_number(&text, total) < 0 || *text))
 		return -EINVAL;
-	return 0;
+	return *last < *first || *last >= *total ? -EINVAL : 0;
 }
 
 static uint64_t wanted_off(const struct source_fetch *fetch)

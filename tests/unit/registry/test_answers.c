@@ -125,7 +125,7 @@ static void pauses_are_seconds_or_a_date(void **state)
 		uint64_t seconds;
 	} cases[] = {{"5", 5}, {"0", 0}, {"Sun, 06 Nov 1994 08:49:47 GMT", 10},
 		{"Sun, 06 Nov 1994 08:49:30 GMT", 0}, {"soon", 0}, {"-3", 0}, {"", 0}, {"1.5", 0},
-		{"99999999999999999999", 999999999}};
+		{"99999999999999999999", 999999999}, {"Fri, 31 Dec 9999 23:59:59 GMT", 999999999}};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct http_headers headers = {0};
@@ -142,7 +142,8 @@ static void content_ranges_are_read_strictly(void **state)
 	(void)state;
 	static const char *const wrong[] = {"", "bytes", "bytes 0-9", "bytes 9-0/10",
 		"bytes 0-10/10", "bytes */10", "bytes 0-9/10 ", "bytes -9/10",
-		"bytes 0-99999999999999999999/*", "items 0-9/10", "bytes 0-9/x"};
+		"bytes 0-99999999999999999999/*", "bytes 0-18446744073709551615/*", "items 0-9/10",
+		"bytes 0-9/x"};
 	uint64_t first;
 	uint64_t last;
 	uint64_t total;
