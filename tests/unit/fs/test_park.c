@@ -138,15 +138,18 @@ static void reads_beyond_the_cap_wait_their_turn_and_are_right(void **state)
 	fs_fixture_open(&fixture, &(struct fs_fixture_options){.max_parked = 2});
 	/* This one is here already, and does not have to wait for the others. */
 	assert_int_equal(exit_status(reader_start(0, O_DIRECT)), 0);
-	atomic_store(&fixture.source.delay_us, 300000);
+	/* A read leaves after its answer. */
+	wait_until(stats_of(&fixture).n_parked == 0);
+	atomic_store(&fixture.source.stalls, true);
 	for (size_t i = 0; i < N_READERS; i++)
 		pids[i] = reader_start((i + 1) * 100 * PAGE, O_DIRECT);
-	wait_until(stats_of(&fixture).n_parked > 2);
+	wait_until(stats_of(&fixture).n_parked == N_READERS);
 	assert_int_equal(exit_status(reader_start(0, O_DIRECT)), 0);
-	assert_true(stats_of(&fixture).n_parked > 2);
+	assert_int_equal(stats_of(&fixture).n_parked, N_READERS);
+	atomic_store(&fixture.source.stalls, false);
 	for (size_t i = 0; i < N_READERS; i++)
 		assert_int_equal(exit_status(pids[i]), 0);
-	assert_int_equal(stats_of(&fixture).n_parked, 0);
+	wait_until(stats_of(&fixture).n_parked == 0);
 	fs_fixture_close(&fixture);
 }
 
