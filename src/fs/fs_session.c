@@ -16,7 +16,8 @@
 
 enum { DEFAULT_THREADS = 2, DEFAULT_MAX_PARKED = 16384, START_PATIENCE_S = 30 };
 
-static void on_libfuse_log(enum fuse_log_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void on_libfuse_log(
+	enum fuse_log_level level, const char *format, va_list arguments)
 {
 	char text[256];
 
