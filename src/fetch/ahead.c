@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Units that nobody asked for yet: ahead of a sequential reader, what the image's author marked for
- * prefetch, and in quiet moments the rest of the layer. */
+/* Units that nobody asked for yet: ahead of a sequential reader, and what the image's author marked
+ * for prefetch. */
 #include "fetch_internal.h"
 
 #include "base/clock.h"
 
-#define QUIET_NS (500 * NS_PER_MS)
-/* Ten looks a second are enough to fill gaps between readers, and to follow one. */
+/* Ten looks a second are enough to follow a reader. */
 #define LOOK_NS (100 * NS_PER_MS)
-#define IDLE_LOOK_NS NS_PER_SECOND
-/* Before what a pass over the layer left out is tried again. */
-#define FIRST_PAUSE_NS (5 * NS_PER_SECOND)
-#define LAST_PAUSE_NS (600 * NS_PER_SECOND)
 #define AROUND_MIN (UINT64_C(128) << 10)
 #define AROUND_MAX (UINT64_C(1) << 20)
 #define WINDOW_START (UINT64_C(1) << 20)
@@ -21,7 +16,7 @@
 #define PREFETCH_STEP (UINT64_C(32) << 20)
 
 /* Of units at a time: a hostile table may have millions of a byte each. */
-enum { MAX_QUEUED = 2048, MAX_LOOKED_AT = 1 << 16, MAX_AROUND = 256 };
+enum { MAX_LOOKED_AT = 1 << 16, MAX_AROUND = 256 };
 
 /* False behind the last unit, and when the table cannot be read. */
 static bool unit_at(
@@ -32,10 +27,8 @@ static bool unit_at(
 	       unit_table_get(layer->options.units, *row, unit, NULL) == 0;
 }
 
-/* Queues the missing units from *rank on that begin before @blob_end, until @size encoded bytes or
- * the bounds above are reached. Returns the encoded bytes queued; *rank is where to go on. */
-static uint64_t queue_from(struct fetch_layer *layer, uint64_t *rank, uint64_t size,
-	uint64_t blob_end, enum priority priority)
+uint64_t ahead_queue(struct fetch_layer *layer, uint64_t *rank, uint64_t size, uint64_t blob_end,
+	enum priority priority)
 {
 	uint64_t queued = 0;
 	unsigned n_queued = 0;
@@ -43,7 +36,8 @@ static uint64_t queue_from(struct fetch_layer *layer, uint64_t *rank, uint64_t s
 	struct unit unit;
 	uint64_t row;
 
-	for (unsigned n = 0; queued < size && n < MAX_LOOKED_AT && n_queued < MAX_QUEUED; n++) {
+	for (unsigned n = 0; queued < size && n < MAX_LOOKED_AT && n_queued < AHEAD_MAX_QUEUED;
+		n++) {
 		if (!unit_at(layer, *rank, &row, &unit) || unit.blob_off >= blob_end)
 			break;
 		if (layer_store_has(layer->options.store, row)) {
@@ -86,7 +80,7 @@ static void stream_advance(struct fetch_layer *layer, struct stream *stream, uin
 	/* From the reader's place, so that the distance holds; what lies before next_rank was asked
 	 * for when the reader was further back. */
 	if (unit_at(layer, rank, &row, &unit))
-		(void)queue_from(layer, &stream->next_rank, UINT64_MAX,
+		(void)ahead_queue(layer, &stream->next_rank, UINT64_MAX,
 			unit.blob_off + unit.blob_size + stream->window, PRIORITY_READ_AHEAD);
 }
 
@@ -193,7 +187,7 @@ void ahead_prefetch(struct fetch_layer *layer)
 		layer->queue[PRIORITY_PREFETCH].head ||
 		!store_caching(layer->fetcher->options.store, NULL, 0))
 		return;
-	(void)queue_from(layer, &layer->prefetch_rank, PREFETCH_STEP, layer->header->prefetch_size,
+	(void)ahead_queue(layer, &layer->prefetch_rank, PREFETCH_STEP, layer->header->prefetch_size,
 		PRIORITY_PREFETCH);
 	/* Without memory it is given up. */
 	layer->prefetch_done = layer->prefetch_rank == rank ||
@@ -203,85 +197,9 @@ void ahead_prefetch(struct fetch_layer *layer)
 		plan_post(layer->fetcher);
 }
 
-static void refill_tokens(struct fetcher *fetcher, uint64_t now_ns)
-{
-	double rate = (double)fetcher->options.background_bytes_per_s / 1e9;
-	double most = rate * (double)NS_PER_SECOND;
-
-	fetcher->background_tokens += rate * (double)(now_ns - fetcher->background_refill_ns);
-	if (fetcher->background_tokens > most)
-		fetcher->background_tokens = most;
-	fetcher->background_refill_ns = now_ns;
-}
-
-static bool may_use_moment(const struct fetch_layer *layer, uint64_t now_ns)
-{
-	const struct fetcher *fetcher = layer->fetcher;
-
-	return atomic_load(&layer->background_wanted) && !layer->complete && !layer->closing &&
-	       fetcher->n_readers == 0 && now_ns >= fetcher->quiet_since_ns + QUIET_NS &&
-	       now_ns >= layer->background_not_before_ns &&
-	       !layer->queue[PRIORITY_BACKGROUND].head && !layer->queue[PRIORITY_PREFETCH].head &&
-	       store_caching(fetcher->options.store, NULL, 0);
-}
-
-/* What failed on the way, or was given up or forgotten, is tried again: soon if anything of this
- * pass succeeded, else in longer and longer steps. */
-static void end_pass(struct fetch_layer *layer, uint64_t now_ns)
-{
-	uint64_t pause_ns =
-		layer->background_pause_ns ? layer->background_pause_ns : FIRST_PAUSE_NS;
-
-	layer->background_rank = 0;
-	layer->background_not_before_ns = now_ns + pause_ns;
-	layer->background_pause_ns = pause_ns < LAST_PAUSE_NS / 2 ? 2 * pause_ns : LAST_PAUSE_NS;
-}
-
-void ahead_stop_background(struct fetch_layer *layer)
-{
-	struct flight_queue *queue = &layer->queue[PRIORITY_BACKGROUND];
-
-	while (queue->head) {
-		queue->head->ahead = N_PRIORITIES;
-		flight_left(queue->head);
-	}
-}
-
 uint64_t ahead_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns)
 {
-	bool caching = store_caching(layer->fetcher->options.store, NULL, 0);
-	uint64_t at = now_ns + (caching ? LOOK_NS : IDLE_LOOK_NS);
-
-	if (layer->complete || layer->closing)
+	if (layer->complete || layer->closing || !is_followed(layer))
 		return UINT64_MAX;
-	if (is_followed(layer))
-		return now_ns + LOOK_NS;
-	if (!atomic_load(&layer->background_wanted))
-		return UINT64_MAX;
-	return at > layer->background_not_before_ns ? at : layer->background_not_before_ns;
-}
-
-void ahead_background(struct fetch_layer *layer, uint64_t now_ns)
-{
-	struct fetcher *fetcher = layer->fetcher;
-	bool limited = fetcher->options.background_bytes_per_s > 0;
-	uint64_t size = plan_request_size(layer) * 2;
-	uint64_t queued;
-
-	if (!may_use_moment(layer, now_ns))
-		return;
-	if (limited) {
-		refill_tokens(fetcher, now_ns);
-		if (fetcher->background_tokens <= 0)
-			return;
-	}
-
-	queued = queue_from(layer, &layer->background_rank, size, UINT64_MAX, PRIORITY_BACKGROUND);
-	if (limited)
-		fetcher->background_tokens -= (double)queued;
-	if (layer->background_rank < layer->header->n_units || layer->flights.n > 0)
-		return;
-	layer_maybe_complete(layer);
-	if (!layer->complete)
-		end_pass(layer, now_ns);
+	return now_ns + LOOK_NS;
 }

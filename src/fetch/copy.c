@@ -46,6 +46,7 @@ static void on_batch(struct loop_task *task)
 	}
 	free(batch);
 	layer->n_batches--;
+	plan_post(layer->fetcher);
 	layer_maybe_closed(layer);
 }
 

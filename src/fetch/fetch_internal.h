@@ -103,10 +103,22 @@ void ahead_follow_notes(struct fetch_layer *layer);
 uint64_t ahead_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns);
 /* Queues the next part of what the image's author marked, once the one before is under way. */
 void ahead_prefetch(struct fetch_layer *layer);
-/* Queues background work if it may run now. */
-void ahead_background(struct fetch_layer *layer, uint64_t now_ns);
+/* Queues the missing units from *rank on that begin before @blob_end, until @size encoded bytes are
+ * reached, or AHEAD_MAX_QUEUED flights, or many that are here. Returns the encoded bytes queued;
+ * *rank is where to go on. */
+uint64_t ahead_queue(struct fetch_layer *layer, uint64_t *rank, uint64_t size, uint64_t blob_end,
+	enum priority priority);
+
+/* background.c: the rest of the layer */
+/* Queues the next units, if the moment is right and those before are under way. */
+void background_run(struct fetch_layer *layer, uint64_t now_ns);
+bool background_may_start(const struct fetch_layer *layer);
+/* As ahead_next_look_ns(). */
+uint64_t background_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns);
+/* A flight of its priority has failed. */
+void background_failed(struct fetch_layer *layer);
 /* Gives up what it has queued. */
-void ahead_stop_background(struct fetch_layer *layer);
+void background_stop(struct fetch_layer *layer);
 
 /* fetcher.c */
 void layer_maybe_closed(struct fetch_layer *layer);

@@ -15,6 +15,7 @@ enum {
 	REQUEST_MAX_FLIGHTS = 512,
 	WAIT_MAX_FLIGHTS = 256, /* of one wait at a time: a flight takes 1.5 KiB */
 	N_STREAMS = 8,
+	AHEAD_MAX_QUEUED = 2048, /* at a time: a hostile table may have millions of a byte each */
 };
 
 #define LARGE_UNIT_SIZE (UINT64_C(64) << 20)
@@ -126,8 +127,8 @@ struct fetch_layer {
 	uint64_t prefetch_rank; /* everything before was present or asked for */
 	bool prefetch_done;
 	uint64_t background_rank;          /* likewise */
-	uint64_t background_not_before_ns; /* after a pass that left something out */
-	uint64_t background_pause_ns;      /* after the next such pass; 0: the shortest */
+	uint64_t background_not_before_ns; /* after a failure, or a pass that left something out */
+	uint64_t background_pause_ns;      /* after the next one; 0: the shortest */
 	bool complete;
 	bool told_complete;
 

@@ -126,8 +126,7 @@ static void on_add(struct loop_task *task)
 	/* Who mounts is about to read. */
 	fetcher->quiet_since_ns = clock_now_ns();
 	layer_maybe_complete(layer);
-	ahead_prefetch(layer);
-	fetcher_arm_timer(fetcher);
+	plan_post(fetcher);
 }
 
 static void on_background(struct loop_task *task)
@@ -138,8 +137,8 @@ static void on_background(struct loop_task *task)
 	layer->background_not_before_ns = 0;
 	layer->background_pause_ns = 0;
 	if (!atomic_load(&layer->background_wanted))
-		ahead_stop_background(layer);
-	fetcher_arm_timer(layer->fetcher);
+		background_stop(layer);
+	plan_post(layer->fetcher);
 }
 
 int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *options,

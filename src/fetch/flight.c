@@ -184,6 +184,8 @@ void flight_fail(struct flight *flight)
 	struct error err = flight->err;
 	bool recorded = flight->recorded || err.kind == ERROR_CANCELLED;
 
+	if (flight->ahead == PRIORITY_BACKGROUND && err.kind != ERROR_CANCELLED)
+		background_failed(layer);
 	flight_leave(flight);
 	while (flight->waits) {
 		struct fetch_wait *wait = take_wait(flight);

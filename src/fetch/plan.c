@@ -2,11 +2,9 @@
 /* The plan: which queued flights go into the next requests, in order of who waits for them. */
 #include "fetch_internal.h"
 
-enum {
-	KEPT_FOR_READERS = 2, /* requests of a layer that only readers may use */
-	MAX_BACKGROUND_OF_LAYER = 2,
-	MAX_BACKGROUND = 4,
-};
+#include "base/clock.h"
+
+enum { KEPT_FOR_READERS = 2 }; /* requests of a layer that only readers may use */
 
 /* Flights that fit into one request, in blob order. */
 struct batch {
@@ -34,8 +32,7 @@ uint64_t plan_request_size(const struct fetch_layer *layer)
 
 static bool may_start(const struct fetch_layer *layer, enum priority priority)
 {
-	const struct fetcher *fetcher = layer->fetcher;
-	size_t max = fetcher->options.max_requests;
+	size_t max = layer->fetcher->options.max_requests;
 	size_t kept = max > KEPT_FOR_READERS ? KEPT_FOR_READERS : max - 1;
 
 	switch (priority) {
@@ -45,9 +42,7 @@ static bool may_start(const struct fetch_layer *layer, enum priority priority)
 	case PRIORITY_PREFETCH:
 		return layer->n_requests + kept < max;
 	default:
-		return fetcher->n_readers == 0 && fetcher->n_background < MAX_BACKGROUND &&
-		       layer->n_background < MAX_BACKGROUND_OF_LAYER &&
-		       layer->n_requests + kept < max;
+		return layer->n_requests + kept < max && background_may_start(layer);
 	}
 }
 
@@ -269,12 +264,17 @@ static bool serve(struct fetcher *fetcher, enum priority priority)
 
 void plan_run(struct fetcher *fetcher)
 {
+	uint64_t now = clock_now_ns();
+
+	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next)
+		background_run(layer, now);
 	for (int priority = 0; priority < N_PRIORITIES; priority++) {
 		if (!serve(fetcher, (enum priority)priority))
 			break;
 	}
 	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next)
 		ahead_prefetch(layer);
+	fetcher_arm_timer(fetcher);
 }
 
 static void on_plan(struct loop_task *task)

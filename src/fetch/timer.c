@@ -15,9 +15,8 @@ void fetcher_on_timer(struct fetcher *fetcher)
 	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
 		fetcher_retry_delayed(layer, now);
 		ahead_follow_notes(layer);
-		ahead_background(layer, now);
 	}
-	fetcher_arm_timer(fetcher);
+	/* Uses a quiet moment, and sets the timer again. */
 	plan_post(fetcher);
 }
 
@@ -33,6 +32,8 @@ void fetcher_arm_timer(struct fetcher *fetcher)
 		if (layer->next_retry_ns < at)
 			at = layer->next_retry_ns;
 		look = ahead_next_look_ns(layer, now);
+		at = look < at ? look : at;
+		look = background_next_look_ns(layer, now);
 		at = look < at ? look : at;
 	}
 	/* A timer that fires too early looks and is set again; setting it each time would cost

@@ -11,12 +11,58 @@ static void background_does_not_hammer_a_source_that_refuses(void **state)
 	struct fixture f;
 
 	(void)state;
-	fixture_open(&f, &(struct fixture_options){.background = true, .stalled = true});
+	fixture_open(&f,
+		&(struct fixture_options){
+			.background = true, .n_units = 400, .unit_size = 100000, .stalled = true});
 	atomic_store(&f.sources[0].forbids, true);
 	atomic_store(&f.sources[0].stalls, false);
 	wait_until(atomic_load(&f.sources[0].n_started) >= 1);
 	sleep(2);
 	assert_true(atomic_load(&f.sources[0].n_started) <= 4);
+	fixture_close(&f);
+}
+
+static void background_has_a_few_requests_under_way_at_a_time(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){
+			.background = true, .n_units = 400, .unit_size = 100000, .stalled = true});
+	wait_until(atomic_load(&f.sources[0].n_started) == 2);
+	usleep(300000);
+	assert_int_equal(atomic_load(&f.sources[0].n_started), 2);
+	fixture_close(&f);
+}
+
+static void background_goes_on_as_soon_as_a_request_has_ended(void **state)
+{
+	struct fixture f;
+	uint64_t start_ns;
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){
+			.background = true, .n_units = 64, .unit_size = 1 << 20, .stalled = true});
+	wait_until(atomic_load(&f.sources[0].n_started) > 0);
+	start_ns = clock_now_ns();
+	atomic_store(&f.sources[0].stalls, false);
+	wait_until(atomic_load(&f.n_completed) == 1);
+	/* Looking ten times a second for room would take longer. */
+	assert_true(clock_now_ns() - start_ns < 3 * NS_PER_SECOND);
+	fixture_close(&f);
+}
+
+static void background_passes_over_what_is_here(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.n_units = 70000, .unit_size = 1});
+	assert_int_equal(fixture_fetch(&f, 0, 66000), ERROR_NONE);
+	fetch_layer_set_background(f.layer, true);
+	wait_until(atomic_load(&f.n_completed) == 1);
 	fixture_close(&f);
 }
 
@@ -205,6 +251,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(background_does_not_hammer_a_source_that_refuses),
+		cmocka_unit_test(background_has_a_few_requests_under_way_at_a_time),
+		cmocka_unit_test(background_goes_on_as_soon_as_a_request_has_ended),
+		cmocka_unit_test(background_passes_over_what_is_here),
 		cmocka_unit_test(background_tries_again_what_failed_the_first_time),
 		cmocka_unit_test(background_waits_for_readers_of_every_layer),
 		cmocka_unit_test(background_keeps_to_its_bandwidth),
