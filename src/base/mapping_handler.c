@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Turns the SIGBUS of an unreadable page into zeros and a mark on its mapping. Everything here that
- * the handler reaches is async-signal-safe. */
+/* Turns the SIGBUS of an unreadable page into zeros and a mark on its mapping, or into the end of
+ * the call that read it. Everything here that the handler reaches is async-signal-safe. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/mapping_guard.h"
 #include "mapping_internal.h"
 
 /* Global because a signal handler has no argument; written before the handler is installed. */
@@ -74,8 +75,13 @@ static void on_sigbus(int signum, siginfo_t *info, void *context)
 	int saved_errno = errno;
 
 	/* si_addr is an address only when the kernel reports a fault. */
-	if (info->si_code <= 0 || !replace_page(info))
-		pass_on(signum, info, context);
+	if (info->si_code > 0 && replace_page(info)) {
+		errno = saved_errno;
+		return;
+	}
+	if (info->si_code == BUS_ADRERR)
+		mapping_guard_leave();
+	pass_on(signum, info, context);
 	errno = saved_errno;
 }
 
