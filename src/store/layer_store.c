@@ -107,6 +107,8 @@ bool layer_store_may_copy(const struct layer_store *layer)
 {
 	bool own = atomic_load(&layer->state->number) > 0;
 
+	if (db_is_lost(layer->store->db))
+		return false;
 	return atomic_load(&layer->store->n_stored) > (own ? 1 : 0);
 }
 

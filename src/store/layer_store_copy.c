@@ -114,7 +114,7 @@ static int give_up_place(struct layer_store *layer, const struct place *place, u
 	data_file_name(place->key, name);
 	log_warning("%s/layers/%s: unit %" PRIu32 " is damaged and was forgotten: %s", store->dir,
 		name, place->record.unit, reason->message);
-	if (store->read_only)
+	if (store->read_only || db_is_lost(store->db))
 		return 0;
 	return forget_place(store, place, size, err);
 }

@@ -85,7 +85,7 @@ int store_forget(struct layer_store *layer, uint64_t i, struct error *err)
 	/* Readers miss it at once. */
 	(void)layer_state_clear_present(layer->state, i, unit.size);
 	chunk_memory_forget(&store->memory, layer->state, i);
-	if (store->read_only)
+	if (store->read_only || db_is_lost(store->db))
 		return 0;
 	return writer_call(store, &forget.job, err);
 }

@@ -202,15 +202,13 @@ static void start_empty(struct store *store, struct layer_state *layer)
 	layer->memory_only = true;
 }
 
-int layer_state_load(struct store *store, struct layer_state *layer, const struct unit_table *units,
-	bool strict, struct error *err)
+static int load_recorded(struct store *store, struct layer_state *layer,
+	const struct unit_table *units, bool strict, struct error *err)
 {
 	struct layer_record record;
 	bool recorded;
 	bool ours;
 
-	if (set_up(layer, units, err) < 0)
-		return -1;
 	if (read_record(store, layer, &recorded, &record, err) < 0)
 		return -1;
 	ours = recorded && is_ours(layer, &record);
@@ -231,6 +229,20 @@ int layer_state_load(struct store *store, struct layer_state *layer, const struc
 			     : "what is stored belongs to another unit table");
 	start_empty(store, layer);
 	return 0;
+}
+
+int layer_state_load(struct store *store, struct layer_state *layer, const struct unit_table *units,
+	bool strict, struct error *err)
+{
+	if (set_up(layer, units, err) < 0)
+		return -1;
+	if (load_recorded(store, layer, units, strict, err) == 0)
+		return 0;
+	if (strict || !db_is_lost(store->db))
+		return -1;
+	/* Nobody knows what is in its data file. Units that were found before the loss are here. */
+	layer->memory_only = true;
+	return count_present(layer, units, err);
 }
 
 void layer_state_free(struct layer_state *layer)

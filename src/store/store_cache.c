@@ -35,13 +35,13 @@ static int collect(struct db_txn *txn, struct known_layer **out, size_t *n)
 {
 	CLEANUP(cleanup_free) struct known_layer *layers = NULL;
 	MDB_cursor *cursor;
-	MDB_val key, value;
+	MDB_val key = {0}, value;
 	size_t n_entries;
 	int code = db_count(txn, DB_LAYERS, &n_entries);
 
 	*n = 0;
 	if (code == 0)
-		code = db_cursor(txn, DB_LAYERS, &cursor);
+		code = db_cursor_open(txn, DB_LAYERS, &cursor);
 	if (code != 0)
 		return code;
 	layers = calloc(n_entries > 0 ? n_entries : 1, sizeof(*layers));
@@ -50,7 +50,7 @@ static int collect(struct db_txn *txn, struct known_layer **out, size_t *n)
 	while (code == 0 && *n < n_entries) {
 		struct known_layer *layer = &layers[*n];
 
-		code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		code = db_cursor_get(txn, cursor, &key, &value, MDB_NEXT);
 		if (code != 0 || !record_key_decode(key.mv_data, key.mv_size, layer->key) ||
 			!record_layer_decode(value.mv_data, value.mv_size, &layer->record))
 			continue;
@@ -58,7 +58,7 @@ static int collect(struct db_txn *txn, struct known_layer **out, size_t *n)
 		if (code == 0)
 			++*n;
 	}
-	mdb_cursor_close(cursor);
+	db_cursor_close(txn, cursor);
 	if (code != 0 && code != MDB_NOTFOUND)
 		return code;
 	*out = TAKE_PTR(layers);

@@ -6,11 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
+
+#define DB_NAME "index.mdb"
 
 /* The LMDB environment: its tables, transactions that grow the map when it is full, and what to do
  * with a database that is damaged. Reading is for any thread; writing is for one (the store's
- * writer, or whoever opens the store before that runs). */
+ * writer, or whoever opens the store before that runs).
+ *
+ * A page that its disk does not give is not SIGBUS: the database is lost for this process, and
+ * everything answers EIO from then on. */
 struct db;
 
 enum db_table {
@@ -40,11 +46,16 @@ MUST_CHECK int db_open(
 	const struct db_options *options, struct db **out, bool *rebuilt, struct error *err);
 void db_close(struct db *db);
 
+/* Whether its disk failed under it. Any thread. */
+bool db_is_lost(const struct db *db);
+
 /* A transaction. Everything below answers LMDB's codes: 0, MDB_NOTFOUND and the like, or an errno.
- * Values are borrowed until it ends or the next write in it. */
+ * Keys and values that it gives are borrowed until it gives the next ones, or ends. */
 struct db_txn {
 	struct db *db;
 	MDB_txn *txn;
+	struct buffer key; /* private */
+	struct buffer value;
 };
 
 MUST_CHECK int db_read_begin(struct db *db, struct db_txn *out, struct error *err);
@@ -61,7 +72,14 @@ int db_put(struct db_txn *txn, enum db_table table, const void *key, size_t key_
 	const void *data, size_t size);
 /* 0 also when there was nothing. */
 int db_delete(struct db_txn *txn, enum db_table table, const void *key, size_t key_size);
-int db_cursor(struct db_txn *txn, enum db_table table, MDB_cursor **out);
+
+/* As LMDB's cursors; a cursor ends before its transaction does. */
+int db_cursor_open(struct db_txn *txn, enum db_table table, MDB_cursor **out);
+int db_cursor_get(
+	struct db_txn *txn, MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op);
+int db_cursor_delete(struct db_txn *txn, MDB_cursor *cursor);
+void db_cursor_close(struct db_txn *txn, MDB_cursor *cursor);
+
 int db_count(struct db_txn *txn, enum db_table table, size_t *out);
 
 /* A number of DB_META. 0, MDB_NOTFOUND, MDB_CORRUPTED when it is no number. */

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mapping_guard.h"
 #include "store_db_env_internal.h"
 #include "store_records_internal.h"
 
@@ -73,6 +74,13 @@ static int check_version(struct db *db, struct db_txn *txn)
 	return db->read_only ? MDB_INVALID : db_meta_put(txn, "version", RECORD_VERSION);
 }
 
+static int prepare_in(struct db *db, struct db_txn *txn)
+{
+	int code = open_tables(db, txn->txn);
+
+	return code == 0 ? check_version(db, txn) : code;
+}
+
 static int prepare_tables(struct db *db)
 {
 	struct db_txn txn = {.db = db};
@@ -80,26 +88,37 @@ static int prepare_tables(struct db *db)
 
 	if (code != 0)
 		return code;
-	code = open_tables(db, txn.txn);
+	code = prepare_in(db, &txn);
+	buffer_free(&txn.value);
 	if (code == 0)
-		code = check_version(db, &txn);
-	if (code != 0) {
+		return mdb_txn_commit(txn.txn);
+	if (!db_is_lost(db))
 		mdb_txn_abort(txn.txn);
-		return code;
-	}
-	return mdb_txn_commit(txn.txn);
+	return code;
 }
 
-int db_env_open(struct db *db)
+/* LMDB writes to a map of its lock file: where that is a hole and the disk is full, a page of it
+ * would not be given. */
+static int reserve_lock_file(const struct db *db)
 {
-	unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
-	int code = mdb_env_create(&db->env);
+	int fd = openat(
+		db->dir_fd, DB_NAME "-lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int code = 0;
 
-	if (code != 0) {
-		db->env = NULL;
-		return code;
-	}
-	code = mdb_env_set_maxdbs(db->env, N_DB_TABLES);
+	if (fd < 0)
+		return errno;
+	if (fallocate(fd, 0, 0, DB_LOCK_SIZE) < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
+		code = errno;
+	(void)close(fd);
+	return code;
+}
+
+static int call_open(void *arg)
+{
+	struct db *db = arg;
+	unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
+	int code = mdb_env_set_maxdbs(db->env, N_DB_TABLES);
+
 	if (code == 0)
 		code = mdb_env_set_maxreaders(db->env, MAX_READERS);
 	if (code == 0)
@@ -107,13 +126,36 @@ int db_env_open(struct db *db)
 	if (code == 0)
 		code = mdb_env_open(
 			db->env, db->path, flags | (db->read_only ? MDB_RDONLY : 0), 0600);
+	return code == 0 ? prepare_tables(db) : code;
+}
+
+int db_env_open(struct db *db)
+{
+	int code = db->read_only ? 0 : reserve_lock_file(db);
+
 	if (code == 0)
-		code = prepare_tables(db);
+		code = mdb_env_create(&db->env);
 	if (code != 0) {
-		mdb_env_close(db->env);
 		db->env = NULL;
+		return code;
 	}
+	code = db_guard(db, call_open, db);
+	if (code != 0)
+		db_env_close(db);
 	return code;
+}
+
+static int call_close(void *arg)
+{
+	mdb_env_close(arg);
+	return 0;
+}
+
+void db_env_close(struct db *db)
+{
+	if (db->env)
+		(void)db_guard(db, call_close, db->env);
+	db->env = NULL;
 }
 
 static bool is_damage(int code)
@@ -173,21 +215,33 @@ static int open_or_replace(struct db *db, bool sound, bool *rebuilt, struct erro
 	return 0;
 }
 
-/* Pages that LMDB counts as used but that are not in the file: reading them would be SIGBUS. */
-static bool looks_cut(const char *path, uint64_t file_size)
+struct cut_call {
+	const char *path;
+	uint64_t file_size;
+	bool cut;
+};
+
+static void call_looks_cut(void *arg)
 {
+	struct cut_call *call = arg;
 	MDB_env *env = NULL;
 	MDB_envinfo info;
 	MDB_stat stat;
-	bool cut = false;
 
 	if (mdb_env_create(&env) != 0)
-		return false;
-	if (mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0600) == 0 &&
+		return;
+	if (mdb_env_open(env, call->path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0600) == 0 &&
 		mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0)
-		cut = (uint64_t)info.me_last_pgno + 1 > file_size / stat.ms_psize;
+		call->cut = (uint64_t)info.me_last_pgno + 1 > call->file_size / stat.ms_psize;
 	mdb_env_close(env);
-	return cut;
+}
+
+/* Pages that LMDB counts as used but that are not in the file: reading them would be SIGBUS. */
+static bool looks_cut(const char *path, uint64_t file_size)
+{
+	struct cut_call call = {.path = path, .file_size = file_size};
+
+	return !mapping_guard_run(call_looks_cut, &call) || call.cut;
 }
 
 static int is_sound(struct db *db, bool check, bool *sound, struct error *err)
@@ -215,21 +269,36 @@ static int is_sound(struct db *db, bool check, bool *sound, struct error *err)
 	return db_check(db->path, sound, err);
 }
 
-void db_reserve(struct db *db)
-{
-	MDB_envinfo info;
-	MDB_stat stat;
+struct reserve_call {
+	struct db *db;
 	uint64_t used;
 	int fd;
+};
 
-	if (mdb_env_info(db->env, &info) != 0 || mdb_env_stat(db->env, &stat) != 0 ||
-		mdb_env_get_fd(db->env, &fd) != 0)
+static int call_measure(void *arg)
+{
+	struct reserve_call *call = arg;
+	MDB_envinfo info;
+	MDB_stat stat;
+	int code = mdb_env_info(call->db->env, &info);
+
+	if (code == 0)
+		code = mdb_env_stat(call->db->env, &stat);
+	if (code == 0)
+		code = mdb_env_get_fd(call->db->env, &call->fd);
+	if (code == 0)
+		call->used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+	return code;
+}
+
+void db_reserve(struct db *db)
+{
+	struct reserve_call call = {.db = db};
+
+	if (db_guard(db, call_measure, &call) != 0 || call.used + DB_RESERVE / 2 <= db->reserved)
 		return;
-	used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
-	if (used + DB_RESERVE / 2 <= db->reserved)
-		return;
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(used + DB_RESERVE)) == 0)
-		db->reserved = used + DB_RESERVE;
+	if (fallocate(call.fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(call.used + DB_RESERVE)) == 0)
+		db->reserved = call.used + DB_RESERVE;
 }
 
 static int rwlock_init(pthread_rwlock_t *lock)
@@ -282,6 +351,7 @@ int db_open(const struct db_options *options, struct db **out, bool *rebuilt, st
 		free(db);
 		return error_set_errno(err, -ret, "make a lock");
 	}
+	(void)pthread_mutex_init(&db->begin, NULL);
 
 	if (open_checked(options, db, rebuilt, err) < 0) {
 		db_close(db);
@@ -295,8 +365,8 @@ void db_close(struct db *db)
 {
 	if (!db)
 		return;
-	if (db->env)
-		mdb_env_close(db->env);
+	db_env_close(db);
+	(void)pthread_mutex_destroy(&db->begin);
 	(void)pthread_rwlock_destroy(&db->resize);
 	free(db->path);
 	free(db);

@@ -148,6 +148,9 @@ int store_document_get(struct store *store, const struct digest *digest, bool *f
 
 	if (document_key(digest, key, err) < 0)
 		return -1;
+	*found = false;
+	if (db_is_lost(store->db))
+		return 0;
 	if (db_read_begin(store->db, &txn, err) < 0)
 		return -1;
 	code = db_get(&txn, DB_DOCUMENTS, key, sizeof(key), &value);

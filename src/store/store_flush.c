@@ -282,7 +282,9 @@ static int commit(struct store *store, struct flush *flush, struct error *err)
 
 	if (result == 0)
 		result = db_write(store->db, fill, flush, "record what was stored", &reason);
-	space_learn_commit(store, &reason);
+	/* For good: not something to be tried again. */
+	if (!db_is_lost(store->db))
+		space_learn_commit(store, &reason);
 	if (result < 0 && err)
 		*err = reason;
 	return result;

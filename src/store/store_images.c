@@ -52,6 +52,9 @@ int store_ref_get(struct store *store, const char *reference, bool *found, struc
 
 	if (reference_key(reference, key, err) < 0)
 		return -1;
+	*found = false;
+	if (db_is_lost(store->db))
+		return 0;
 	if (db_read_begin(store->db, &txn, err) < 0)
 		return -1;
 	code = db_get(&txn, DB_REFS, key, sizeof(key), &value);
@@ -131,11 +134,11 @@ static int collect(struct db_txn *txn, struct image_list *list)
 {
 	size_t n_entries;
 	MDB_cursor *cursor;
-	MDB_val key, value;
+	MDB_val key = {0}, value;
 	int code = db_count(txn, DB_IMAGES, &n_entries);
 
 	if (code == 0)
-		code = db_cursor(txn, DB_IMAGES, &cursor);
+		code = db_cursor_open(txn, DB_IMAGES, &cursor);
 	if (code != 0)
 		return code;
 	list->images = calloc(n_entries > 0 ? n_entries : 1, sizeof(*list->images));
@@ -144,7 +147,7 @@ static int collect(struct db_txn *txn, struct image_list *list)
 	while (code == 0 && list->n < n_entries) {
 		struct image_record record;
 
-		code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		code = db_cursor_get(txn, cursor, &key, &value, MDB_NEXT);
 		if (code != 0 || !record_image_decode(value.mv_data, value.mv_size, &record))
 			continue;
 		if (copy_image(&record, &list->images[list->n]) < 0)
@@ -152,7 +155,7 @@ static int collect(struct db_txn *txn, struct image_list *list)
 		else
 			list->n++;
 	}
-	mdb_cursor_close(cursor);
+	db_cursor_close(txn, cursor);
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 

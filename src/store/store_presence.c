@@ -58,7 +58,7 @@ int presence_drop(struct db_txn *txn, uint32_t number)
 {
 	uint8_t first[8];
 	MDB_cursor *cursor;
-	int code = db_cursor(txn, DB_PRESENCE, &cursor);
+	int code = db_cursor_open(txn, DB_PRESENCE, &cursor);
 
 	if (code != 0)
 		return code;
@@ -67,12 +67,12 @@ int presence_drop(struct db_txn *txn, uint32_t number)
 		MDB_val key = {.mv_size = sizeof(first), .mv_data = first};
 		MDB_val value;
 
-		code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		code = db_cursor_get(txn, cursor, &key, &value, MDB_SET_RANGE);
 		if (code != 0 || key.mv_size != sizeof(first) || memcmp(key.mv_data, first, 4) != 0)
 			break;
-		code = mdb_cursor_del(cursor, 0);
+		code = db_cursor_delete(txn, cursor);
 	}
-	mdb_cursor_close(cursor);
+	db_cursor_close(txn, cursor);
 	return code == MDB_NOTFOUND ? 0 : code;
 }
 

@@ -46,6 +46,8 @@ bool space_admits(struct store *store, uint64_t size)
 	uint64_t now = clock_now_ns();
 	uint64_t retry;
 
+	if (db_is_lost(store->db))
+		return false;
 	switch ((enum caching)atomic_load(&space->caching)) {
 	case CACHING_READ_ONLY:
 		return false;
@@ -230,6 +232,13 @@ bool store_caching(struct store *store, char *why, size_t why_size)
 {
 	struct space *space = &store->space;
 
+	if (db_is_lost(store->db)) {
+		(void)snprintf(why, why_size,
+			"the disk does not give what was written to %s/" DB_NAME
+			"; mount again when it is repaired",
+			store->dir);
+		return false;
+	}
 	switch ((enum caching)atomic_load(&space->caching)) {
 	case CACHING_ON:
 		return true;

@@ -246,13 +246,13 @@ int store_tree_id(struct store *store, const uint8_t content[32], uint32_t *id, 
 
 	if (temporary_id(store, content, false, id))
 		return 0;
-	if (look_up(store, content, &found, id, err) < 0)
-		return -1;
-	if (found)
-		return 0;
-	if (writer_call(store, &tree.job, &reason) == 0) {
-		*id = tree.id;
-		return 0;
+	if (look_up(store, content, &found, id, &reason) == 0) {
+		if (found)
+			return 0;
+		if (writer_call(store, &tree.job, &reason) == 0) {
+			*id = tree.id;
+			return 0;
+		}
 	}
 
 	if (reason.kind != ERROR_READ_ONLY && reason.kind != ERROR_NO_SPACE &&

@@ -267,7 +267,7 @@ static void give_back(struct store *store, struct layer_state *layer)
 
 static void release(struct store *store, struct layer_state *layer, bool durable)
 {
-	if (!durable && !layer->failed)
+	if (!durable && !layer->failed && !db_is_lost(store->db))
 		give_back(store, layer);
 	data_file_close(&store->files, layer->flushing.file);
 	free(layer->flushing.units);
@@ -297,7 +297,7 @@ static void flush(struct store *store, struct flush *work, uint64_t ticket)
 	writer->failure = err;
 	(void)pthread_cond_broadcast(&writer->done);
 	(void)pthread_mutex_unlock(&writer->lock);
-	if (result < 0 && !awaited)
+	if (result < 0 && !awaited && !db_is_lost(store->db))
 		log_warning("store %s: %s", store->dir, err.message);
 }
 
@@ -330,6 +330,9 @@ static void check_space(struct store *store)
 	struct error err = {0};
 	uint64_t freed;
 
+	/* Nobody knows what could be evicted. */
+	if (db_is_lost(store->db))
+		return;
 	if (space_check(store, &freed, &err) < 0)
 		log_warning("store %s: make room: %s", store->dir, err.message);
 }

@@ -36,6 +36,11 @@ def check(lab, mount, *names, image="torture"):
             trees.file_hash(os.path.join(lab.images.tree(image), name)), name
 
 
+def drop_caches():
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("3")
+
+
 def test_a_full_disk_stops_caching_and_not_reading(lab, disk, face):
     program = program_on(lab, disk)
     mount = program.mount(reference(lab, lab.registry()), *LAZY, face)
@@ -91,8 +96,7 @@ def test_an_index_that_shrinks_under_the_mount_is_an_error_and_no_crash(lab, fac
     check(lab, mount, "sizes/4096")
     for index in glob.glob(os.path.join(mount.varve.store, "*", "*.erofs")):
         os.truncate(index, 4096)
-    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-        file.write("3")
+    drop_caches()
     failures = 0
     for name in ("modes", "names", "devices", "many", "deep/d/d", "links/a/one", "sizes/1"):
         try:
@@ -105,13 +109,47 @@ def test_an_index_that_shrinks_under_the_mount_is_an_error_and_no_crash(lab, fac
     assert mount.varve.status()["pid"] == mount.pid
 
 
+def test_a_database_that_shrinks_under_the_mount_stops_caching_and_not_reading(lab, face):
+    mount = lab.mounted("torture", face, *LAZY[1:])
+    check(lab, mount, "sizes/4096")
+    os.truncate(os.path.join(mount.varve.store, "index.mdb"), 8192)
+    check(lab, mount, "sizes/9437184", "sizes/4194305", "sizes/4096")
+    processes.wait_for(lambda: not mount.varve.status()["store"]["caching"],
+                       20 * varve.SLOWNESS, "the loss to be noticed")
+    assert "index.mdb" in mount.varve.status()["store"]["caching_why"]
+    check(lab, mount, "sizes/4194303", "links/a/one", "sizes/9437184")
+    assert mount.process.poll() is None
+    mount.stop()
+    again = mount.varve.mount(f"{mount.registry.host}/{lab.images.path('torture')}", *LAZY, face)
+    check(lab, again, "sizes/4096", "sizes/9437184")
+    assert again.varve.status()["store"]["caching"] is True
+
+
+def test_a_disk_that_breaks_under_the_mount_is_errors_and_no_crash(lab, disk, face):
+    program = program_on(lab, disk)
+    mount = program.mount(reference(lab, lab.registry()), *LAZY, face)
+    check(lab, mount, "sizes/1048576")
+    os.truncate(disk.image, 0)
+    drop_caches()
+    for directory, _, names in os.walk(mount.dir):
+        for name in names:
+            try:
+                os.lstat(os.path.join(directory, name))
+            except OSError as error:
+                assert error.errno in (errno.EIO, errno.EUCLEAN), error
+    for name in ("sizes/9437184", "sizes/4194305", "sizes/4194303", "sizes/1048576"):
+        kind, number = readers.Reader(mount.path(name), 8192).result()
+        assert (kind, number) in (("bytes", 4096), ("errno", errno.EIO))
+    assert mount.process.poll() is None
+    assert mount.varve.status()["pid"] == mount.pid
+
+
 def test_a_data_file_that_shrinks_under_the_mount_is_fetched_again_or_an_error(lab, face):
     mount = lab.mounted("torture", face, *LAZY[1:])
     check(lab, mount, "sizes/9437184")
     for data in glob.glob(os.path.join(mount.varve.store, "layers", "*.data")):
         os.truncate(data, 4096)
-    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-        file.write("3")
+    drop_caches()
     kind, number = readers.Reader(mount.path("sizes/9437184"), 5 * MIB).result()
     assert (kind, number) in (("bytes", 4096), ("errno", errno.EIO))
     if kind == "bytes":
