@@ -13,6 +13,10 @@
 #define WINDOW_MAX (UINT64_C(48) << 20)
 /* While chunks are kept in a little memory only. */
 #define WINDOW_MAX_UNCACHED (UINT64_C(8) << 20)
+/* The kernel reads more than a reader asks for only when it reads in order. */
+#define LARGE_READ (UINT64_C(64) << 10)
+#define FIRST_READS (UINT64_C(1) << 20)
+#define LARGE_FILE_UNIT (UINT64_C(1) << 20)
 #define PREFETCH_STEP (UINT64_C(32) << 20)
 
 /* Of units at a time: a hostile table may have millions of a byte each. */
@@ -55,12 +59,15 @@ uint64_t ahead_queue(struct fetch_layer *layer, uint64_t *rank, uint64_t size, u
 
 static uint64_t max_window(const struct fetch_layer *layer)
 {
+	uint64_t outstanding = plan_outstanding_limit(layer);
 	uint64_t by_link = 4 * plan_request_size(layer);
 	uint64_t by_memory = layer->fetcher->options.memory_limit / 6;
 	uint64_t window = by_link < by_memory ? by_link : by_memory;
 	bool caching = store_caching(layer->fetcher->options.store, NULL, 0);
 	uint64_t most = caching ? WINDOW_MAX : WINDOW_MAX_UNCACHED;
 
+	if (window < 2 * outstanding)
+		window = 2 * outstanding;
 	return window < most ? window : most;
 }
 
@@ -120,7 +127,32 @@ static uint64_t queue_around(struct fetch_layer *layer, uint64_t rank)
 	return ahead;
 }
 
-void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
+/* Whether somebody begins to read a large file from its start, with the large reads that the kernel
+ * makes of reads in order; of these the second may come first. Nothing lies between the units of a
+ * file. */
+static bool begins_large_file(
+	const struct fetch_layer *layer, uint64_t rank, uint64_t off, uint64_t size)
+{
+	struct unit unit;
+	struct unit neighbour;
+	uint64_t row;
+
+	if (size < LARGE_READ || !unit_at(layer, rank, &row, &unit) ||
+		off >= unit.data_off + FIRST_READS || unit.size < LARGE_FILE_UNIT)
+		return false;
+	return row + 1 < layer->header->n_units &&
+	       unit_table_get(layer->options.units, row + 1, &neighbour, NULL) == 0 &&
+	       neighbour.data_off == unit.data_off + unit.size;
+}
+
+/* Without waiting for the second unit to see that it is a stream: that would cost a round trip. */
+static void stream_jump(struct fetch_layer *layer, struct stream *stream, uint64_t rank)
+{
+	stream->window = max_window(layer);
+	stream_advance(layer, stream, rank);
+}
+
+void ahead_of_reader(struct fetch_layer *layer, uint64_t rank, uint64_t off, uint64_t size)
 {
 	struct stream *oldest = &layer->streams[0];
 
@@ -134,8 +166,12 @@ void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
 			stream_advance(layer, stream, rank);
 			return;
 		}
-		if (stream->window > 0 && rank == stream->last_rank)
+		if (stream->window > 0 && rank == stream->last_rank) {
+			if (stream->window == WINDOW_START &&
+				begins_large_file(layer, rank, off, size))
+				stream_jump(layer, stream, rank);
 			return;
+		}
 		if (stream->used < oldest->used)
 			oldest = stream;
 	}
@@ -145,6 +181,8 @@ void ahead_of_reader(struct fetch_layer *layer, uint64_t rank)
 		.window = WINDOW_START,
 		.used = ++layer->stream_clock,
 	};
+	if (begins_large_file(layer, rank, off, size))
+		stream_jump(layer, oldest, rank);
 }
 
 static bool is_followed(const struct fetch_layer *layer)

@@ -95,9 +95,12 @@ void large_cancel_all(struct fetch_layer *layer);
 void plan_post(struct fetcher *fetcher);
 void plan_run(struct fetcher *fetcher);
 uint64_t plan_request_size(const struct fetch_layer *layer);
+/* With so many bytes outstanding nothing that nobody waits for is asked for. */
+uint64_t plan_outstanding_limit(const struct fetch_layer *layer);
 
 /* ahead.c: units that nobody asked for yet */
-void ahead_of_reader(struct fetch_layer *layer, uint64_t rank);
+/* A reader waits for the unit of this rank; @off and @size are its wait's. */
+void ahead_of_reader(struct fetch_layer *layer, uint64_t rank, uint64_t off, uint64_t size);
 void ahead_follow_notes(struct fetch_layer *layer);
 /* When the layer is to be looked at again; UINT64_MAX: only when something happens. */
 uint64_t ahead_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns);

@@ -115,6 +115,7 @@ struct fetch_layer {
 	struct flight_queue delayed;
 	uint64_t next_retry_ns; /* no delayed flight is due earlier */
 	size_t n_requests;
+	uint64_t outstanding;           /* encoded bytes asked for and not yet received */
 	size_t n_background;            /* of those requests */
 	size_t n_waits;                 /* started, not yet answered */
 	size_t n_batches;               /* copy_batch */
@@ -132,8 +133,10 @@ struct fetch_layer {
 	bool complete;
 	bool told_complete;
 
-	double bytes_per_ns;  /* smoothed; 0: unknown */
-	double round_trip_ns; /* smoothed; 0: unknown */
+	double bytes_per_ns; /* of all requests together, smoothed; 0: unknown */
+	/* The shortest, growing slowly towards what is measured: without the time that a request
+	 * waits for those before it. 0: unknown. */
+	double round_trip_ns;
 
 	bool closing;
 	struct loop_task add_task;

@@ -6,6 +6,10 @@
 
 enum { KEPT_FOR_READERS = 2 }; /* requests of a layer that only readers may use */
 
+/* What a link delivers in this time may be outstanding beside what is on its way anyway. */
+#define RESERVE_NS 100e6
+#define RESERVE_MAX ((double)(UINT64_C(4) << 20))
+
 /* Flights that fit into one request, in blob order. */
 struct batch {
 	const struct flight *seed;
@@ -30,6 +34,18 @@ uint64_t plan_request_size(const struct fetch_layer *layer)
 	return (uint64_t)size;
 }
 
+/* Requests share the link: what was asked for too early delays what is needed next. So the link is
+ * kept busy, with room for as long as an answer and a decoder may take, and no more. */
+uint64_t plan_outstanding_limit(const struct fetch_layer *layer)
+{
+	double in_flight = 2 * layer->bytes_per_ns * layer->round_trip_ns;
+	double reserve = layer->bytes_per_ns * RESERVE_NS;
+
+	if (layer->bytes_per_ns == 0 || reserve > RESERVE_MAX)
+		reserve = RESERVE_MAX;
+	return (uint64_t)(reserve + in_flight);
+}
+
 static bool may_start(const struct fetch_layer *layer, enum priority priority)
 {
 	size_t max = layer->fetcher->options.max_requests;
@@ -40,7 +56,8 @@ static bool may_start(const struct fetch_layer *layer, enum priority priority)
 		return layer->n_requests < max;
 	case PRIORITY_READ_AHEAD:
 	case PRIORITY_PREFETCH:
-		return layer->n_requests + kept < max;
+		return layer->n_requests + kept < max &&
+		       layer->outstanding < plan_outstanding_limit(layer);
 	default:
 		return layer->n_requests + kept < max && background_may_start(layer);
 	}

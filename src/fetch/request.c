@@ -25,7 +25,8 @@ struct fetch_request {
 	enum priority priority;
 	uint64_t started_ns;
 	uint64_t first_byte_ns;
-	struct decoded *buffer; /* base.size bytes */
+	uint64_t fetched_before; /* of the layer at that moment */
+	struct decoded *buffer;  /* base.size bytes */
 	uint64_t n_received;
 	bool surplus; /* the source sent more than was asked for */
 	size_t n_flights;
@@ -55,6 +56,7 @@ static void request_end(struct fetch_request *request)
 	if (request->next)
 		request->next->prev = request->prev;
 	layer->n_requests--;
+	layer->outstanding -= request->base.size - request->n_received;
 	if (request->priority == PRIORITY_BACKGROUND) {
 		layer->n_background--;
 		layer->fetcher->n_background--;
@@ -81,16 +83,24 @@ static void dispatch_complete_flights(struct fetch_request *request)
 static int on_data(struct source_request *base, const uint8_t *data, size_t size)
 {
 	struct fetch_request *request = request_of(base);
+	struct fetch_layer *layer = request->layer;
+	bool was_enough;
 
 	if (size > base->size - request->n_received) {
 		request->surplus = true;
 		return -1;
 	}
-	if (request->n_received == 0)
+	if (request->n_received == 0) {
 		request->first_byte_ns = clock_now_ns();
+		request->fetched_before = atomic_load(&layer->fetched_bytes);
+	}
 	memcpy(decoded_data(request->buffer) + request->n_received, data, size);
 	request->n_received += size;
-	atomic_fetch_add(&request->layer->fetched_bytes, size);
+	was_enough = layer->outstanding >= plan_outstanding_limit(layer);
+	layer->outstanding -= size;
+	if (was_enough && layer->outstanding < plan_outstanding_limit(layer))
+		plan_post(layer->fetcher);
+	atomic_fetch_add(&layer->fetched_bytes, size);
 	dispatch_complete_flights(request);
 	return 0;
 }
@@ -103,17 +113,21 @@ static void smooth(double *average, double value)
 static void measure(struct fetch_request *request)
 {
 	struct fetch_layer *layer = request->layer;
-	uint64_t now = clock_now_ns();
-	uint64_t body_ns = now - request->first_byte_ns;
+	uint64_t body_ns = clock_now_ns() - request->first_byte_ns;
+	double round_trip_ns = (double)(request->first_byte_ns - request->started_ns);
 
 	if (request->n_received == 0)
 		return;
-	smooth(&layer->round_trip_ns, (double)(request->first_byte_ns - request->started_ns));
-	/* Small answers arrive in one piece and say nothing about bandwidth. The share of this
-	 * request is scaled up by those beside it. */
+	if (layer->round_trip_ns == 0 || round_trip_ns < layer->round_trip_ns)
+		layer->round_trip_ns = round_trip_ns;
+	else
+		layer->round_trip_ns += (round_trip_ns - layer->round_trip_ns) / 64;
+	/* Small answers arrive in one piece and say nothing about bandwidth. What the requests
+	 * beside it got in the same time counts: they share the link. */
 	if (request->n_received >= (UINT64_C(256) << 10) && body_ns > 0)
 		smooth(&layer->bytes_per_ns,
-			(double)request->n_received / (double)body_ns * (double)layer->n_requests);
+			(double)(atomic_load(&layer->fetched_bytes) - request->fetched_before) /
+				(double)body_ns);
 	atomic_store(&layer->stat_bytes_per_s, (uint64_t)(layer->bytes_per_ns * 1e9));
 	atomic_store(&layer->stat_round_trip_ns, (uint64_t)layer->round_trip_ns);
 }
@@ -221,6 +235,7 @@ int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_f
 		layer->requests->prev = request;
 	layer->requests = request;
 	layer->n_requests++;
+	layer->outstanding += request->base.size;
 	if (priority == PRIORITY_BACKGROUND) {
 		layer->n_background++;
 		layer->fetcher->n_background++;

@@ -148,7 +148,7 @@ static int wait_attach(struct fetch_wait *wait, struct error *err)
 		n++;
 	}
 	if (n > 0)
-		ahead_of_reader(layer, last_rank);
+		ahead_of_reader(layer, last_rank, wait->off, wait->size);
 	return 0;
 }
 

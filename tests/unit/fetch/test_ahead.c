@@ -182,6 +182,82 @@ static void background_fetches_nothing_that_cannot_be_kept(void **state)
 	fixture_close(&f);
 }
 
+/* Units of a large file, 2 MiB each. */
+enum { LARGE_UNIT = 2 << 20 };
+
+/* A read of so many bytes from the start of unit 0. */
+static void start_read(struct waiter *waiter, struct fixture *f, uint64_t size)
+{
+	waiter_prepare(waiter, f, 0, 1);
+	waiter->wait.size = size;
+	fetch_wait_start(&waiter->wait);
+}
+
+static void a_large_file_is_read_ahead_of_its_first_reads(void **state)
+{
+	struct fixture f;
+	struct waiter waiter;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.read_ahead = true,
+				 .stalled = true,
+				 .n_units = 8,
+				 .unit_size = LARGE_UNIT});
+	start_read(&waiter, &f, 128 << 10);
+	wait_until(atomic_load(&f.sources[0].n_started) >= 2);
+	assert_int_equal(f.sources[0].log[0].off, 0);
+	assert_int_equal(f.sources[0].log[0].priority, PRIORITY_READER);
+	assert_int_equal(f.sources[0].log[1].off, LARGE_UNIT);
+	assert_int_equal(f.sources[0].log[1].priority, PRIORITY_READ_AHEAD);
+	atomic_store(&f.sources[0].stalls, false);
+	assert_int_equal(waiter_join(&waiter), ERROR_NONE);
+	fixture_close(&f);
+}
+
+static void a_small_read_of_a_large_file_is_no_stream(void **state)
+{
+	struct fixture f;
+	struct waiter waiter;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){
+				 .read_ahead = true, .n_units = 8, .unit_size = LARGE_UNIT});
+	start_read(&waiter, &f, 16 << 10);
+	assert_int_equal(waiter_join(&waiter), ERROR_NONE);
+	usleep(200000);
+	assert_int_equal(atomic_load(&f.sources[0].bytes_asked), LARGE_UNIT);
+	fixture_close(&f);
+}
+
+static void what_is_outstanding_is_bounded_until_somebody_waits(void **state)
+{
+	struct fixture f;
+	struct waiter waiter;
+	unsigned n_started;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.read_ahead = true,
+				 .stalled = true,
+				 .n_units = 20,
+				 .unit_size = LARGE_UNIT});
+	start_read(&waiter, &f, 128 << 10);
+	wait_until(atomic_load(&f.sources[0].n_started) >= 2);
+	usleep(200000);
+	n_started = atomic_load(&f.sources[0].n_started);
+	assert_true(atomic_load(&f.sources[0].bytes_asked) <= 4 * LARGE_UNIT);
+	assert_int_equal(waiter.n_done, 0);
+
+	/* A reader needs no room. */
+	struct waiter other;
+	waiter_start(&other, &f, 15, 1);
+	wait_until(atomic_load(&f.sources[0].n_started) > n_started);
+	assert_int_equal(f.sources[0].log[n_started].off, 15 * LARGE_UNIT);
+	atomic_store(&f.sources[0].stalls, false);
+	assert_int_equal(waiter_join(&waiter), ERROR_NONE);
+	assert_int_equal(waiter_join(&other), ERROR_NONE);
+	fixture_close(&f);
+}
+
 static void a_reader_that_finds_everything_is_followed(void **state)
 {
 	struct fixture f;
@@ -260,6 +336,9 @@ int main(void)
 		cmocka_unit_test(background_stops_when_it_is_turned_off),
 		cmocka_unit_test(background_gives_up_what_it_has_queued),
 		cmocka_unit_test(background_fetches_nothing_that_cannot_be_kept),
+		cmocka_unit_test(a_large_file_is_read_ahead_of_its_first_reads),
+		cmocka_unit_test(a_small_read_of_a_large_file_is_no_stream),
+		cmocka_unit_test(what_is_outstanding_is_bounded_until_somebody_waits),
 		cmocka_unit_test(a_reader_that_finds_everything_is_followed),
 		cmocka_unit_test(read_ahead_keeps_within_its_window),
 		cmocka_unit_test(a_random_reader_takes_small_neighbours_along_only),
