@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -19,9 +20,11 @@ enum priority {
 };
 
 /* Embed it in the thing it is about, so that submitting cannot fail. It belongs to the pool from
- * workers_submit() until run() is called. */
+ * workers_submit() until run() is called. Zero what is the pool's before the first time. */
 struct work {
 	struct work *next; /* the pool's */
+	struct work *prev; /* the pool's */
+	bool queued;       /* the pool's */
 	enum priority priority;
 	void (*run)(struct work *work); /* a worker thread */
 };
@@ -32,6 +35,10 @@ MUST_CHECK int workers_new(
 
 /* Any thread. */
 void workers_submit(struct workers *workers, struct work *work);
+
+/* Somebody more urgent wants it now: behind what is as urgent already. Without effect when it is
+ * running, or was never submitted; its memory must be there. Any thread. */
+void workers_raise(struct workers *workers, struct work *work, enum priority priority);
 
 /* Finishes everything submitted, joins, frees. NULL is allowed. */
 void workers_free(struct workers *workers);

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -29,12 +28,27 @@ struct workers {
 
 static void queue_push(struct work_queue *queue, struct work *work)
 {
+	work->queued = true;
 	work->next = NULL;
+	work->prev = queue->first ? queue->last : NULL;
 	if (queue->first)
 		queue->last->next = work;
 	else
 		queue->first = work;
 	queue->last = work;
+}
+
+static void queue_remove(struct work_queue *queue, struct work *work)
+{
+	work->queued = false;
+	if (work->prev)
+		work->prev->next = work->next;
+	else
+		queue->first = work->next;
+	if (work->next)
+		work->next->prev = work->prev;
+	else
+		queue->last = work->prev;
 }
 
 static struct work *take_most_urgent(struct workers *workers)
@@ -43,7 +57,7 @@ static struct work *take_most_urgent(struct workers *workers)
 		struct work *work = workers->queues[i].first;
 
 		if (work) {
-			workers->queues[i].first = work->next;
+			queue_remove(&workers->queues[i], work);
 			return work;
 		}
 	}
@@ -120,6 +134,19 @@ void workers_submit(struct workers *workers, struct work *work)
 	pthread_mutex_lock(&workers->lock);
 	queue_push(&workers->queues[work->priority], work);
 	pthread_cond_signal(&workers->changed);
+	pthread_mutex_unlock(&workers->lock);
+}
+
+void workers_raise(struct workers *workers, struct work *work, enum priority priority)
+{
+	assert((size_t)priority < N_PRIORITIES);
+
+	pthread_mutex_lock(&workers->lock);
+	if (work->queued && priority < work->priority) {
+		queue_remove(&workers->queues[work->priority], work);
+		work->priority = priority;
+		queue_push(&workers->queues[priority], work);
+	}
 	pthread_mutex_unlock(&workers->lock);
 }
 

@@ -17,6 +17,7 @@ struct copy_batch {
 static void settle_missed(struct flight *flight)
 {
 	flight->copy_tried = true;
+	flight->at_worker = NULL;
 	if (flight_is_wanted(flight))
 		flight_requeue(flight);
 	else
@@ -114,6 +115,7 @@ void copy_submit(struct flight *seed, struct flight **flights, size_t n_flights)
 	batch->flights[batch->n_flights++] = seed;
 	for (size_t i = 0; i < n_flights; i++) {
 		flights[i]->state = FLIGHT_WORKING;
+		flights[i]->at_worker = &batch->work;
 		if (flights[i] != seed)
 			batch->flights[batch->n_flights++] = flights[i];
 	}

@@ -72,6 +72,8 @@ struct flight {
 	bool recorded;      /* that failure was reported already */
 	const char *origin; /* of that failure; borrowed from a source */
 
+	struct work *at_worker; /* what it waits for there, of this flight or of several; or NULL */
+
 	/* A worker's, while state is FLIGHT_WORKING. */
 	struct work work;
 	struct loop_task task;

@@ -98,7 +98,8 @@ void flight_raise(struct flight *flight, enum priority priority)
 	if (flight->state == FLIGHT_QUEUED) {
 		queue_remove(&flight->layer->queue[flight->priority], flight);
 		queue_push(&flight->layer->queue[priority], flight);
-	}
+	} else if (flight->at_worker)
+		workers_raise(flight->layer->fetcher->options.workers, flight->at_worker, priority);
 	flight->priority = priority;
 }
 

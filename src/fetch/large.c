@@ -132,6 +132,7 @@ static void on_piece_decoded(struct loop_task *task)
 	const char *origin = large->base.origin;
 	struct error err = large->err;
 
+	flight->at_worker = NULL;
 	large->n_fed += large->n_received;
 	if (err.kind == ERROR_NONE && !large->stored && flight_is_wanted(flight) &&
 		next_piece(large, &err) == 0)
@@ -197,6 +198,7 @@ static void on_done(struct source_request *base, const char *origin, const struc
 	flight->state = FLIGHT_WORKING;
 	large->work.run = piece_work;
 	large->work.priority = flight->priority;
+	flight->at_worker = &large->work;
 	workers_submit(layer->fetcher->options.workers, &large->work);
 }
 

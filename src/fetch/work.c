@@ -24,6 +24,7 @@ static void to_worker(struct flight *flight, void (*run)(struct work *work))
 	flight->work_err = (struct error){0};
 	flight->work.run = run;
 	flight->work.priority = flight->priority;
+	flight->at_worker = &flight->work;
 	workers_submit(flight->layer->fetcher->options.workers, &flight->work);
 }
 
@@ -81,6 +82,7 @@ static void on_stored(struct loop_task *task)
 
 	layer->fetcher->memory -= flight->memory;
 	flight->memory = 0;
+	flight->at_worker = NULL;
 	decoded_unref(TAKE_PTR(flight->encoded));
 	loop_timer_set(layer->fetcher->trim_timer, POOL_IDLE_NS);
 	flight_settle(flight, flight->encoded_origin, &flight->work_err);

@@ -79,6 +79,48 @@ static void urgent_work_runs_first_and_equal_work_in_order(void **state)
 	sem_destroy(&gate.open);
 }
 
+static void raised_work_runs_behind_what_is_as_urgent(void **state)
+{
+	(void)state;
+	static const int expected[] = {1, 4, 0, 2, 3};
+	enum { N = sizeof(expected) / sizeof(expected[0]) };
+	struct workers *workers = NULL;
+	struct gate gate = {.work = {.run = wait_at_gate, .priority = PRIORITY_BACKGROUND}};
+	struct item items[N];
+	struct item never = {.work = {.run = note_item, .priority = PRIORITY_BACKGROUND}};
+	int order[N + 1];
+	int n_run = 0;
+
+	sem_init(&gate.entered, 0, 0);
+	sem_init(&gate.open, 0, 0);
+	assert_int_equal(workers_new(1, "test", &workers, NULL), 0);
+	workers_submit(workers, &gate.work);
+	sem_wait(&gate.entered);
+	for (int i = 0; i < N; i++) {
+		items[i] = (struct item){.work = {.run = note_item, .priority = PRIORITY_PREFETCH},
+			.number = i,
+			.order = order,
+			.n_run = &n_run};
+		if (i == 1)
+			items[i].work.priority = PRIORITY_READER;
+		workers_submit(workers, &items[i].work);
+	}
+	/* The last of its queue. */
+	workers_raise(workers, &items[4].work, PRIORITY_READER);
+	/* No raise at all. */
+	workers_raise(workers, &items[0].work, PRIORITY_BACKGROUND);
+	workers_raise(workers, &items[2].work, PRIORITY_PREFETCH);
+	workers_raise(workers, &never.work, PRIORITY_READER);
+	workers_raise(workers, &gate.work, PRIORITY_READER);
+	sem_post(&gate.open);
+	workers_free(workers);
+
+	assert_int_equal(n_run, N);
+	assert_memory_equal(order, expected, sizeof(expected));
+	sem_destroy(&gate.entered);
+	sem_destroy(&gate.open);
+}
+
 struct shared_counter {
 	struct workers *workers;
 	atomic_int n_run;
@@ -199,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urgent_work_runs_first_and_equal_work_in_order),
+		cmocka_unit_test(raised_work_runs_behind_what_is_as_urgent),
 		cmocka_unit_test(many_threads_submit_and_everything_runs_exactly_once),
 		cmocka_unit_test(work_submitted_by_the_last_work_still_runs),
 		cmocka_unit_test(threads_carry_the_name_of_the_pool),

@@ -223,9 +223,91 @@ static void a_layer_without_sources_says_so(void **state)
 	fixture_close(&f);
 }
 
+static uint64_t fetched_bytes(struct fixture *f)
+{
+	struct fetch_layer_stats stats;
+
+	fetch_layer_stats(f->layer, &stats);
+	return stats.fetched_bytes;
+}
+
+/* Holds a worker until it is let go. */
+struct gate {
+	struct work work;
+	atomic_bool held;
+	atomic_bool let_go;
+	atomic_bool over;
+};
+
+static void stand_at_gate(struct work *work)
+{
+	struct gate *gate = container_of(work, struct gate, work);
+
+	atomic_store(&gate->held, true);
+	while (!atomic_load(&gate->let_go))
+		usleep(100);
+	atomic_store(&gate->over, true);
+}
+
+static void gate_submit(struct gate *gate, struct fixture *f)
+{
+	*gate = (struct gate){.work = {.run = stand_at_gate, .priority = PRIORITY_READER}};
+	workers_submit(f->workers, &gate->work);
+}
+
+static void gate_open(struct gate *gate)
+{
+	atomic_store(&gate->let_go, true);
+	wait_until(atomic_load(&gate->over));
+}
+
+/* Net loop: tasks that were posted before have run. */
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void what_a_reader_joins_is_decoded_before_what_came_earlier(void **state)
+{
+	enum { N = 6 };
+	struct fixture f;
+	struct waiter waiters[N];
+	struct waiter reader;
+	struct gate gates[3];
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){0});
+	/* Both workers are busy while bytes arrive that nobody waits for. */
+	for (size_t i = 0; i < 2; i++) {
+		gate_submit(&gates[i], &f);
+		wait_until(atomic_load(&gates[i].held));
+	}
+	for (uint64_t i = 0; i < N; i++) {
+		waiter_prepare(&waiters[i], &f, 10 * i, 1);
+		waiters[i].wait.priority = PRIORITY_PREFETCH;
+		fetch_wait_start(&waiters[i].wait);
+	}
+	wait_until(fetched_bytes(&f) == N * f.unit_size);
+	waiter_start(&reader, &f, 50, 1);
+	fixture_on_loop(&f, nothing, NULL);
+	/* As urgent as the reader's, and later. */
+	gate_submit(&gates[2], &f);
+	gate_open(&gates[0]);
+	wait_until(atomic_load(&gates[2].held));
+	assert_int_equal(waiter_join(&reader), ERROR_NONE);
+	assert_int_equal(fixture_count(&f), 1);
+	assert_unit_is_right(&f, 50);
+	gate_open(&gates[1]);
+	gate_open(&gates[2]);
+	for (uint64_t i = 0; i < N; i++)
+		assert_int_equal(waiter_join(&waiters[i]), ERROR_NONE);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_a_reader_joins_is_decoded_before_what_came_earlier),
 		cmocka_unit_test(without_read_ahead_gaps_are_not_bridged),
 		cmocka_unit_test(a_reader_from_the_back_has_its_neighbours_taken_along),
 		cmocka_unit_test(the_unit_somebody_waits_for_is_in_the_next_request),
