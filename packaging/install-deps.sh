@@ -42,6 +42,7 @@ test_packages=(
 	libclang-rt-14-dev
 	libcmocka-dev
 	man-db
+	pigz
 	python3
 	python3-pytest
 	python3-pytest-xdist

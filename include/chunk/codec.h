@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "chunk/decoded.h"
+#include "chunk/span.h"
 #include "chunk/unit.h"
 
 /**
@@ -33,6 +34,20 @@ MUST_CHECK int codec_decode_new(enum codec codec, const void *encoded, size_t en
 	uint64_t skip, size_t size, struct decoded **out, struct error *err);
 
 /**
+ * codec_decode_span() - bytes [skip, skip + size) of what a span decodes to.
+ * @encoded: the span's bytes of the blob, from span->blob_off on.
+ * @size:    at least 1, and not beyond span->decoded_size.
+ * @out:     as of codec_decode_new().
+ * @err:     ERROR_FORMAT when the bytes are no such stream, or end too early; ERROR_IO when the
+ *           span's window does not unpack, which is the fault of whoever kept the span.
+ *
+ * Goes over the ends of gzip members and zstd frames. Threads: workers; pure CPU.
+ * Spec: RFC 1951, RFC 1952.
+ */
+MUST_CHECK int codec_decode_span(const struct unit_span *span, const void *encoded,
+	size_t encoded_size, uint64_t skip, size_t size, struct decoded **out, struct error *err);
+
+/**
  * codec_decode_all() - all that the encoded bytes decode to.
  * @limit: more than this is ERROR_FORMAT.
  * @out:   empty buffer; filled on success. Memory grows with what was decoded, not with what a
@@ -44,6 +59,9 @@ MUST_CHECK int codec_decode_all(enum codec codec, const void *encoded, size_t en
 /* Decoding of a stream that arrives in pieces and whose output may not fit in memory. */
 struct codec_stream;
 MUST_CHECK int codec_stream_new(enum codec codec, struct codec_stream **out, struct error *err);
+/* The same for the bytes of a span; @span is not needed afterwards. */
+MUST_CHECK int codec_stream_new_span(
+	const struct unit_span *span, struct codec_stream **out, struct error *err);
 void codec_stream_free(struct codec_stream *stream);
 void codec_stream_freep(struct codec_stream **stream);
 

@@ -6,8 +6,11 @@
 
 enum codec { CODEC_NONE = 0, CODEC_GZIP = 1, CODEC_ZSTD = 2 };
 
-/* What UNIT_UNVERIFIED means: the table of contents gave no digest and the user allowed that. */
-enum { UNIT_ZEROS = 1, UNIT_UNVERIFIED = 2 };
+enum {
+	UNIT_ZEROS = 1,
+	UNIT_UNVERIFIED = 2, /* the table of contents gave no digest and the user allowed that */
+	UNIT_IN_SPAN = 4, /* the digest is zeros; that of its span vouches for it (chunk/span.h) */
+};
 
 /* The smallest part of a layer that is fetched, verified and present as a whole (a chunk of
  * eStargz, a span of gzip). Units never overlap in the data space. Units with the same blob_off

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "codec_internal.h"
 #include "decoded_internal.h"
-#include "thread_context_internal.h"
 
 enum {
 	/* Header and trailer of a gzip member around an empty deflate stream. */
@@ -86,8 +86,7 @@ static int too_short(struct error *err, uint64_t got, uint64_t wanted)
 		"encoded bytes end after %" PRIu64 " decoded bytes of %" PRIu64, got, wanted);
 }
 
-/* [skip, skip + size) of what the decoder delivers. */
-static int decode_part(struct decoder *decoder, const uint8_t *in, size_t in_size, uint64_t skip,
+int decode_part(struct decoder *decoder, const uint8_t *in, size_t in_size, uint64_t skip,
 	uint8_t *out, size_t size, struct error *err)
 {
 	uint8_t thrown_away[STEP_SIZE];
@@ -124,7 +123,7 @@ static int decode_stream(struct thread_context *context, enum codec codec, const
 	return result;
 }
 
-static int copy_plain(const uint8_t *in, size_t in_size, uint64_t skip, uint8_t *out, size_t size,
+int copy_plain(const uint8_t *in, size_t in_size, uint64_t skip, uint8_t *out, size_t size,
 	struct error *err)
 {
 	if (!range_within(skip, size, in_size))

@@ -30,6 +30,19 @@ int codec_stream_new(enum codec codec, struct codec_stream **out, struct error *
 	return 0;
 }
 
+int codec_stream_new_span(
+	const struct unit_span *span, struct codec_stream **out, struct error *err)
+{
+	CLEANUP(codec_stream_freep) struct codec_stream *stream = NULL;
+
+	if (codec_stream_new(span->codec, &stream, err) < 0)
+		return -1;
+	if (stream->decoder && decoder_reset_span(stream->decoder, span, err) < 0)
+		return -1;
+	*out = TAKE_PTR(stream);
+	return 0;
+}
+
 void codec_stream_free(struct codec_stream *stream)
 {
 	if (!stream)

@@ -7,8 +7,10 @@
 #include <zstd.h>
 
 enum {
-	/* inflateInit2(): a window of 2^15 bytes, and gzip only. */
+	/* inflateInit2(): a window of 2^15 bytes, and gzip only or deflate only. */
 	GZIP_WINDOW_BITS = 15 + 16,
+	RAW_WINDOW_BITS = -15,
+	GZIP_TRAILER_SIZE = 8,
 	/* zlib counts in 32 bits. */
 	ZLIB_MAX = 1 << 30,
 	/* A context larger than this holds the window of a stream. */
@@ -19,6 +21,10 @@ struct decoder {
 	enum codec codec;
 	bool at_end;
 	z_stream zlib;
+	/* Gzip that began inside a member, until that member ends. */
+	bool is_raw;
+	unsigned prime_bits;   /* of the first byte, which is still to come; 0: all */
+	unsigned trailer_left; /* bytes of that member's trailer */
 	ZSTD_DCtx
 		*zstd; /* owned; NULL for gzip, and between decoder_shrink() and decoder_reset() */
 };
@@ -71,6 +77,9 @@ void decoder_freep(struct decoder **decoder)
 int decoder_reset(struct decoder *decoder, struct error *err)
 {
 	decoder->at_end = false;
+	decoder->is_raw = false;
+	decoder->prime_bits = 0;
+	decoder->trailer_left = 0;
 	if (decoder->codec == CODEC_GZIP) {
 		if (inflateReset2(&decoder->zlib, GZIP_WINDOW_BITS) != Z_OK)
 			return error_set(err, ERROR_INTERNAL, "zlib cannot be reset");
@@ -84,6 +93,26 @@ int decoder_reset(struct decoder *decoder, struct error *err)
 	return 0;
 }
 
+int decoder_reset_span(struct decoder *decoder, const struct unit_span *span, struct error *err)
+{
+	uint8_t window[SPAN_WINDOW_SIZE];
+	struct error cause;
+
+	if (decoder_reset(decoder, err) < 0)
+		return -1;
+	if (!span->in_member)
+		return 0;
+	if (span_window_unpack(span->window, span->window_size, window, &cause) < 0)
+		return error_set(err, cause.kind == ERROR_FORMAT ? ERROR_IO : cause.kind,
+			"the index of the layer is damaged: %s", cause.message);
+	if (inflateReset2(&decoder->zlib, RAW_WINDOW_BITS) != Z_OK ||
+		inflateSetDictionary(&decoder->zlib, window, sizeof(window)) != Z_OK)
+		return error_set(err, ERROR_INTERNAL, "zlib cannot begin inside a member");
+	decoder->is_raw = true;
+	decoder->prime_bits = span->bits;
+	return 0;
+}
+
 void decoder_shrink(struct decoder *decoder)
 {
 	if (ZSTD_sizeof_DCtx(decoder->zstd) <= ZSTD_KEEP_SIZE)
@@ -92,18 +121,52 @@ void decoder_shrink(struct decoder *decoder)
 	decoder->zstd = NULL;
 }
 
+/* The bits of the first byte that belong to the span. */
+static int prime(struct decoder *decoder, const uint8_t **in, size_t *in_size, struct error *err)
+{
+	unsigned bits = decoder->prime_bits;
+
+	if (bits == 0 || *in_size == 0)
+		return 0;
+	if (inflatePrime(&decoder->zlib, (int)bits, **in >> (8 - bits)) != Z_OK)
+		return error_set(err, ERROR_INTERNAL, "zlib cannot begin inside a byte");
+	++*in;
+	--*in_size;
+	decoder->prime_bits = 0;
+	return 0;
+}
+
+/* What zlib does itself where it has read the member's header. Its contents concern the whole
+ * member, of which we saw a part. */
+static void skip_trailer(struct decoder *decoder, const uint8_t **in, size_t *in_size)
+{
+	size_t n = *in_size < decoder->trailer_left ? *in_size : decoder->trailer_left;
+
+	*in += n;
+	*in_size -= n;
+	decoder->trailer_left -= (unsigned)n;
+	decoder->at_end = decoder->trailer_left == 0;
+}
+
+static int member_ended(struct decoder *decoder, const uint8_t **in, size_t *in_size)
+{
+	decoder->at_end = !decoder->is_raw;
+	if (decoder->is_raw) {
+		decoder->is_raw = false;
+		decoder->trailer_left = GZIP_TRAILER_SIZE;
+		skip_trailer(decoder, in, in_size);
+	}
+	return 0;
+}
+
 /* One call of inflate() on at most ZLIB_MAX bytes. */
-static int step_gzip(struct decoder *decoder, const uint8_t **in, size_t *in_size, uint8_t **out,
+static int inflate_some(struct decoder *decoder, const uint8_t **in, size_t *in_size, uint8_t **out,
 	size_t *out_size, struct error *err)
 {
 	z_stream *zlib = &decoder->zlib;
 	unsigned given = *in_size < ZLIB_MAX ? (unsigned)*in_size : ZLIB_MAX;
 	unsigned room = *out_size < ZLIB_MAX ? (unsigned)*out_size : ZLIB_MAX;
 	int result;
-
-	if (decoder->at_end && inflateReset(zlib) != Z_OK)
-		return error_set(err, ERROR_INTERNAL, "zlib cannot be reset");
-	decoder->at_end = false;
 
 	zlib->next_in = (z_const Bytef *)*in;
 	zlib->avail_in = given;
@@ -117,8 +180,7 @@ static int step_gzip(struct decoder *decoder, const uint8_t **in, size_t *in_siz
 
 	switch (result) {
 	case Z_STREAM_END:
-		decoder->at_end = true;
-		return 0;
+		return member_ended(decoder, in, in_size);
 	case Z_OK:
 	case Z_BUF_ERROR: /* no progress without more input or room */
 		return 0;
@@ -128,6 +190,21 @@ static int step_gzip(struct decoder *decoder, const uint8_t **in, size_t *in_siz
 		return error_set(
 			err, ERROR_FORMAT, "not valid gzip: %s", zlib->msg ? zlib->msg : "damaged");
 	}
+}
+
+static int step_gzip(struct decoder *decoder, const uint8_t **in, size_t *in_size, uint8_t **out,
+	size_t *out_size, struct error *err)
+{
+	if (decoder->trailer_left > 0) {
+		skip_trailer(decoder, in, in_size);
+		return 0;
+	}
+	if (decoder->at_end && inflateReset2(&decoder->zlib, GZIP_WINDOW_BITS) != Z_OK)
+		return error_set(err, ERROR_INTERNAL, "zlib cannot be reset");
+	decoder->at_end = false;
+	if (prime(decoder, in, in_size, err) < 0)
+		return -1;
+	return inflate_some(decoder, in, in_size, out, out_size, err);
 }
 
 static int step_zstd(struct decoder *decoder, const uint8_t **in, size_t *in_size, uint8_t **out,

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "chunk/unit.h"
+#include "chunk/span.h"
 
 /* Incremental decoding of concatenated frames (gzip members, zstd frames). One thread at a time. */
 struct decoder;
@@ -18,6 +18,11 @@ void decoder_freep(struct decoder **decoder);
 
 /* Ready for another stream, whatever happened before. */
 MUST_CHECK int decoder_reset(struct decoder *decoder, struct error *err);
+
+/* The same for the bytes of a span with the decoder's codec. ERROR_IO: its window does not unpack.
+ */
+MUST_CHECK int decoder_reset_span(
+	struct decoder *decoder, const struct unit_span *span, struct error *err);
 
 /* Gives back what only a large stream needs. Then only reset and free are allowed. */
 void decoder_shrink(struct decoder *decoder);

@@ -2,6 +2,7 @@
 #include "support/encode.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -37,19 +38,59 @@ void fill_text(uint8_t *data, size_t size, uint32_t seed)
 	}
 }
 
-static void encode_gzip(const void *data, size_t size, struct buffer *out)
+void fill_mixture(uint8_t *data, size_t size, uint32_t seed)
 {
-	z_stream zlib = {0};
+	size_t filled = 0;
 
-	require(deflateInit2(&zlib, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
-	require(buffer_reserve(out, deflateBound(&zlib, size)) == 0);
-	zlib.next_in = (z_const Bytef *)data;
-	zlib.avail_in = (unsigned)size;
+	while (filled < size) {
+		uint32_t choice = next_random(&seed);
+		size_t n = 1 + choice % 60000;
+		size_t back = 1 + next_random(&seed) % (32 << 10);
+
+		n = n < size - filled ? n : size - filled;
+		if (choice % 5 == 0)
+			memset(data + filled, 0, n);
+		else if (choice % 5 == 1)
+			fill_random(data + filled, n, seed);
+		else if (choice % 5 == 2 && back <= filled)
+			for (size_t i = 0; i < n; i++)
+				data[filled + i] = data[filled + i - back];
+		else
+			fill_text(data + filled, n, seed);
+		filled += n;
+	}
+}
+
+void encode_gzip_member(
+	const struct gzip_style *style, const void *data, size_t size, struct buffer *out)
+{
+	gz_header header = {.os = 255, .name = (Bytef *)style->name};
+	size_t step = style->flush_every > 0 ? style->flush_every : size;
+	z_stream zlib = {0};
+	size_t done = 0;
+
+	require(deflateInit2(&zlib, style->level, Z_DEFLATED, 15 + 16, 8, style->strategy) == Z_OK);
+	require(deflateSetHeader(&zlib, &header) == Z_OK);
+	require(buffer_reserve(out, deflateBound(&zlib, size) + 64 + size / (step + 1) * 16) == 0);
 	zlib.next_out = out->data + out->size;
 	zlib.avail_out = (unsigned)(out->capacity - out->size);
+	zlib.next_in = (z_const Bytef *)data;
+	for (; size - done > step; done += step) {
+		zlib.avail_in = (unsigned)step;
+		require(deflate(&zlib, Z_FULL_FLUSH) == Z_OK);
+		require(zlib.avail_in == 0);
+	}
+	zlib.avail_in = (unsigned)(size - done);
 	require(deflate(&zlib, Z_FINISH) == Z_STREAM_END);
 	out->size += zlib.total_out;
 	require(deflateEnd(&zlib) == Z_OK);
+}
+
+static void encode_gzip(const void *data, size_t size, struct buffer *out)
+{
+	const struct gzip_style style = {.level = 6, .strategy = Z_DEFAULT_STRATEGY};
+
+	encode_gzip_member(&style, data, size, out);
 }
 
 void encode_frame(enum codec codec, const void *data, size_t size, struct buffer *out)

@@ -14,7 +14,21 @@ void fill_text(uint8_t *data, size_t size, uint32_t seed);
 /* Bytes that do not compress. */
 void fill_random(uint8_t *data, size_t size, uint32_t seed);
 
+/* Text, noise, zeros and bytes from up to 32 KiB before: what deflate has a kind of block for. */
+void fill_mixture(uint8_t *data, size_t size, uint32_t seed);
+
 /* Appends one gzip member or zstd frame. */
 void encode_frame(enum codec codec, const void *data, size_t size, struct buffer *out);
 /* A zstd frame that does not say how long it is, as streaming writers make. */
 void encode_zstd_of_unknown_size(const void *data, size_t size, struct buffer *out);
+
+/* How a gzip member is made; zlib's numbers. */
+struct gzip_style {
+	int level;
+	int strategy;
+	size_t flush_every; /* input bytes between full flushes, as parallel compressors make them
+			     */
+	const char *name;   /* for the header; NULL: none */
+};
+void encode_gzip_member(
+	const struct gzip_style *style, const void *data, size_t size, struct buffer *out);
