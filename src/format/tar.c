@@ -1,75 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tar headers with their GNU and PAX extensions, from a stream. */
-#include "format/tar.h"
+/* The stream of a tar archive: headers, extensions and payloads in pieces of any size. */
+#include "tar_internal.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
-
-enum {
-	RECORD_SIZE = 512,
-	/* One PAX header or GNU long name: what Go's archive/tar accepts too. */
-	MAX_EXTENSION = 1 << 20,
-	MAX_NAME = 64 << 10,
-};
-
-/* Fields of a header record: offset and size. */
-enum {
-	NAME = 0,
-	NAME_SIZE = 100,
-	SIZE = 124,
-	SIZE_SIZE = 12,
-	CHECKSUM = 148,
-	CHECKSUM_SIZE = 8,
-	TYPE = 156,
-	MAGIC = 257,
-	PREFIX = 345,
-	PREFIX_SIZE = 155,
-};
-
-enum state { STATE_HEADER, STATE_EXTENSION, STATE_SKIP, STATE_END };
-
-struct tar_reader {
-	tar_entry_fn *each;
-	void *arg;
-	enum state state;
-	uint64_t off;  /* of the next byte in the archive */
-	uint64_t left; /* bytes of the extension or of what is skipped, with padding */
-
-	uint8_t record[RECORD_SIZE];
-	size_t record_size;
-
-	char extension_type;
-	uint64_t extension_size;
-	struct buffer extension;
-
-	/* From extensions, for the next member. */
-	struct buffer long_name; /* its size 0: none */
-	bool has_size;
-	uint64_t size;
-};
-
-int tar_reader_new(tar_entry_fn *each, void *arg, struct tar_reader **out, struct error *err)
+int tar_reader_new_with_payload(tar_entry_fn *each, tar_payload_fn *payload, void *arg,
+	struct tar_reader **out, struct error *err)
 {
 	struct tar_reader *reader = calloc(1, sizeof(*reader));
 
 	if (!reader)
-		return error_set(err, ERROR_NO_MEMORY, "no memory for a tar reader");
+		return tar_no_memory(err);
 	reader->each = each;
+	reader->payload = payload;
 	reader->arg = arg;
 	*out = reader;
 	return 0;
+}
+
+int tar_reader_new(tar_entry_fn *each, void *arg, struct tar_reader **out, struct error *err)
+{
+	return tar_reader_new_with_payload(each, NULL, arg, out, err);
 }
 
 void tar_reader_free(struct tar_reader *reader)
 {
 	if (!reader)
 		return;
-	buffer_free(&reader->extension);
+	tar_pax_free(&reader->local);
+	tar_pax_free(&reader->global);
 	buffer_free(&reader->long_name);
+	buffer_free(&reader->long_link);
+	buffer_free(&reader->scratch);
+	free(reader->map.segments);
+	free(reader->xattrs);
 	free(reader);
 }
 
@@ -79,301 +45,319 @@ void tar_reader_freep(struct tar_reader **reader)
 	*reader = NULL;
 }
 
-/* "  644 \0": spaces, octal digits, then only spaces and NULs. Empty is 0. */
-static bool parse_octal(const uint8_t *field, size_t size, uint64_t *out)
+int tar_wrong(const struct tar_reader *reader, const char *what, struct error *err)
 {
-	uint64_t value = 0;
-	size_t i = 0;
-
-	while (i < size && field[i] == ' ')
-		i++;
-	for (; i < size && field[i] >= '0' && field[i] <= '7'; i++) {
-		if (value >> 61)
-			return false;
-		value = value << 3 | (uint64_t)(field[i] - '0');
-	}
-	for (; i < size; i++) {
-		if (field[i] != ' ' && field[i] != '\0')
-			return false;
-	}
-	*out = value;
-	return true;
+	return error_set(err, ERROR_FORMAT, "tar header at byte %" PRIu64 ": %s",
+		reader->entry.header_off, what);
 }
 
-/* Octal, or GNU's base-256 with the highest bit set; negative and larger than 63 bits: false. */
-static bool parse_number(const uint8_t *field, size_t size, uint64_t *out)
+int tar_no_memory(struct error *err)
 {
-	uint64_t value;
-
-	if (!(field[0] & 0x80))
-		return parse_octal(field, size, out) && *out <= INT64_MAX;
-	value = field[0] & 0x7f;
-	for (size_t i = 1; i < size; i++) {
-		if (value >> 55)
-			return false;
-		value = value << 8 | field[i];
-	}
-	*out = value;
-	return true;
+	return error_set(err, ERROR_NO_MEMORY, "no memory to read a tar archive");
 }
 
-/* The sum of all bytes with the checksum field as spaces; some writers took bytes as signed. */
-static bool checksum_matches(const uint8_t *record)
+static void begin_member(struct tar_reader *reader)
 {
-	uint64_t stored;
-	int64_t as_unsigned = 0, as_signed = 0;
-
-	if (!parse_octal(record + CHECKSUM, CHECKSUM_SIZE, &stored))
-		return false;
-	for (size_t i = 0; i < RECORD_SIZE; i++) {
-		uint8_t byte = i >= CHECKSUM && i < CHECKSUM + CHECKSUM_SIZE ? ' ' : record[i];
-
-		as_unsigned += byte;
-		as_signed += (int8_t)byte;
-	}
-	return (int64_t)stored == as_unsigned || (int64_t)stored == as_signed;
-}
-
-static int wrong(const struct tar_reader *reader, const char *what, struct error *err)
-{
-	return error_set(
-		err, ERROR_FORMAT, "tar header before byte %" PRIu64 ": %s", reader->off, what);
-}
-
-static int out_of_memory(struct error *err)
-{
-	return error_set(err, ERROR_NO_MEMORY, "no memory for a tar header");
-}
-
-/* A name from an extension: up to the first NUL for GNU, without any for PAX. */
-static int set_long_name(
-	struct tar_reader *reader, const uint8_t *name, size_t size, struct error *err)
-{
-	if (size == 0 || size > MAX_NAME)
-		return wrong(reader, "name of impossible length", err);
+	tar_pax_reset(&reader->local);
+	tar_map_reset(&reader->map);
 	reader->long_name.size = 0;
-	return buffer_append(&reader->long_name, name, size) < 0 ? out_of_memory(err) : 0;
+	reader->long_link.size = 0;
+	reader->entry = (struct tar_entry){.header_off = reader->off};
+	reader->state = TAR_STATE_HEADER;
 }
 
-static bool parse_decimal(const uint8_t *text, size_t size, uint64_t *out)
+/* Whether some extension waits for the member it is about. */
+static bool has_extension(const struct tar_reader *reader)
 {
-	uint64_t value = 0;
-
-	if (size == 0)
-		return false;
-	for (size_t i = 0; i < size; i++) {
-		if (text[i] < '0' || text[i] > '9' || value > (INT64_MAX - 9) / 10)
-			return false;
-		value = value * 10 + (uint64_t)(text[i] - '0');
-	}
-	*out = value;
-	return true;
+	return reader->entry.header_off != reader->off - reader->record_size;
 }
 
-static int apply_pax_record(struct tar_reader *reader, const uint8_t *key, size_t key_size,
-	const uint8_t *value, size_t value_size, struct error *err)
+int tar_begin_payload(struct tar_reader *reader, struct error *err)
 {
-	if (key_size == 4 && memcmp(key, "path", 4) == 0) {
-		if (memchr(value, '\0', value_size))
-			return wrong(reader, "PAX path with a zero byte", err);
-		return set_long_name(reader, value, value_size, err);
-	}
-	if (key_size == 4 && memcmp(key, "size", 4) == 0) {
-		if (!parse_decimal(value, value_size, &reader->size))
-			return wrong(reader, "PAX size is no number", err);
-		reader->has_size = true;
-	}
-	return 0;
-}
-
-/* Records "LENGTH KEY=VALUE\n", LENGTH counting the whole record. */
-static int parse_pax(struct tar_reader *reader, struct error *err)
-{
-	const uint8_t *at = reader->extension.data;
-	size_t left = reader->extension.size;
-
-	while (left > 0) {
-		const uint8_t *space = memchr(at, ' ', left < 20 ? left : 20);
-		const uint8_t *equals;
-		uint64_t length;
-		size_t head;
-
-		if (!space || !parse_decimal(at, (size_t)(space - at), &length) || length > left)
-			return wrong(reader, "PAX record of wrong length", err);
-		head = (size_t)(space - at) + 1;
-		if (length <= head || at[length - 1] != '\n')
-			return wrong(reader, "PAX record of wrong length", err);
-		equals = memchr(at + head, '=', length - head);
-		if (!equals)
-			return wrong(reader, "PAX record without a value", err);
-		if (apply_pax_record(reader, at + head, (size_t)(equals - at) - head, equals + 1,
-			    (size_t)(at + length - 1 - (equals + 1)), err) < 0)
-			return -1;
-		at += length;
-		left -= length;
-	}
-	return 0;
-}
-
-static int apply_extension(struct tar_reader *reader, struct error *err)
-{
-	const uint8_t *data = reader->extension.data;
-
-	if (reader->extension_type == 'x')
-		return parse_pax(reader, err);
-	/* 'L': PAX wins where both are present. */
-	if (reader->long_name.size > 0)
-		return 0;
-	return set_long_name(
-		reader, data, strnlen((const char *)data, reader->extension.size), err);
-}
-
-/* Types whose size field, if any, describes no payload. */
-static bool has_payload(char type)
-{
-	return !(type >= '1' && type <= '6');
-}
-
-static int begin_skip(struct tar_reader *reader, uint64_t size)
-{
-	reader->left = align_up(size, RECORD_SIZE);
-	reader->state = reader->left > 0 ? STATE_SKIP : STATE_HEADER;
-	return 0;
-}
-
-static int handle_entry(struct tar_reader *reader, uint64_t size, struct error *err)
-{
-	const uint8_t *record = reader->record;
-	char name[PREFIX_SIZE + 1 + NAME_SIZE + 1] = "";
-	char type = (char)record[TYPE];
-	struct tar_entry entry = {
-		.name = name,
-		.size = reader->has_size ? reader->size : size,
-		.payload_off = reader->off,
-		.type = type == '\0' || type == '7' ? '0' : type,
-	};
+	struct tar_entry *entry = &reader->entry;
+	struct tar_map *map = &reader->map;
 	int result;
 
-	if (!has_payload(type))
-		entry.size = 0;
-	if (reader->long_name.size > 0) {
-		entry.name = (const char *)reader->long_name.data;
-	} else {
-		size_t prefix = memcmp(record + MAGIC, "ustar", 6) == 0
-					? strnlen((const char *)record + PREFIX, PREFIX_SIZE)
-					: 0;
+	for (size_t i = 0; i < map->n; i++)
+		map->segments[i].payload_off += reader->off;
+	entry->segments = map->segments;
+	entry->n_segments = map->n;
+	entry->payload_off = reader->off;
+	entry->payload_size = map->data_size;
+	reader->segment = 0;
+	reader->segment_done = 0;
+	reader->state = TAR_STATE_PAYLOAD;
 
-		memcpy(name, record + PREFIX, prefix);
-		if (prefix > 0)
-			name[prefix++] = '/';
-		memcpy(name + prefix, record + NAME,
-			strnlen((const char *)record + NAME, NAME_SIZE));
-	}
-	result = reader->each(reader->arg, &entry, err);
-	reader->long_name.size = 0;
-	reader->has_size = false;
-	return result != 0 ? result : begin_skip(reader, entry.size);
+	result = reader->each(reader->arg, entry, err);
+	if (reader->payload_left + reader->padding_left == 0)
+		begin_member(reader);
+	return result;
 }
 
-static bool is_all_zeros(const uint8_t *record)
+static int begin_extension(
+	struct tar_reader *reader, char type, struct buffer *into, struct error *err)
 {
-	return record[0] == 0 && memcmp(record, record + 1, RECORD_SIZE - 1) == 0;
+	size_t kept = type == 'g' ? into->size : 0;
+	uint64_t size;
+
+	if (tar_header_size(reader, &size, err) < 0)
+		return -1;
+	if (size > TAR_MAX_EXTENSION - kept)
+		return error_set(err, ERROR_FORMAT,
+			"tar header at byte %" PRIu64 ": extension of %" PRIu64
+			" bytes; at most %d are read",
+			reader->entry.header_off, size, (int)TAR_MAX_EXTENSION);
+	if (type == 'x') {
+		/* A second one replaces the first. */
+		tar_pax_reset(&reader->local);
+		tar_map_reset(&reader->map);
+	}
+	into->size = kept;
+	if (buffer_reserve(into, (size_t)size) < 0)
+		return tar_no_memory(err);
+	reader->extension = into;
+	reader->extension_start = kept;
+	reader->extension_type = type;
+	reader->extension_size = size;
+	reader->padding_left = align_up(size, TAR_RECORD_SIZE) - size;
+	reader->state = size > 0 ? TAR_STATE_EXTENSION : TAR_STATE_HEADER;
+	return 0;
+}
+
+/* What is no member of the tree, with all that extensions said about it. */
+static void pass_over(struct tar_reader *reader)
+{
+	tar_map_reset(&reader->map);
+	reader->state = TAR_STATE_PAYLOAD;
+	if (reader->payload_left + reader->padding_left == 0)
+		begin_member(reader);
 }
 
 static int handle_header(struct tar_reader *reader, struct error *err)
 {
 	const uint8_t *record = reader->record;
-	char type = (char)record[TYPE];
-	uint64_t size;
 
-	if (is_all_zeros(record)) {
-		reader->state = STATE_END;
+	if (tar_is_zeros(record)) {
+		reader->state = TAR_STATE_ONE_ZERO;
 		return 0;
 	}
-	if (!checksum_matches(record))
-		return wrong(reader, "wrong checksum", err);
-	if (!parse_number(record + SIZE, SIZE_SIZE, &size))
-		return wrong(reader, "size is no number", err);
+	if (!tar_checksum_matches(record))
+		return tar_wrong(reader, "wrong checksum", err);
 
-	switch (type) {
-	case 'x': /* PAX */
-	case 'L': /* GNU long name */
-		if (size == 0 || size > MAX_EXTENSION)
-			return wrong(reader, "extension of impossible length", err);
-		reader->extension_type = type;
-		reader->extension_size = size;
-		reader->extension.size = 0;
-		reader->left = align_up(size, RECORD_SIZE);
-		reader->state = STATE_EXTENSION;
-		return 0;
-	case 'g': /* defaults for what is not read here */
-	case 'K': /* GNU long link name */
-		return begin_skip(reader, size);
-	case 'S':
+	switch (tar_header_type(record)) {
+	case 'x':
+	case 'X': /* Solaris, before POSIX */
+		return begin_extension(reader, 'x', &reader->local.text, err);
+	case 'g':
+		return begin_extension(reader, 'g', &reader->global.text, err);
+	case 'L':
+		return begin_extension(reader, 'L', &reader->long_name, err);
+	case 'K':
+		return begin_extension(reader, 'K', &reader->long_link, err);
+	case 'M':
 		return error_set(err, ERROR_UNSUPPORTED,
-			"tar header before byte %" PRIu64 ": GNU sparse file", reader->off);
+			"tar header at byte %" PRIu64
+			": the rest of a file that another volume of the archive begins",
+			reader->entry.header_off);
+	case 'N':
+		return error_set(err, ERROR_UNSUPPORTED,
+			"tar header at byte %" PRIu64
+			": a list of long names of GNU tar before 1.11, which nothing reads",
+			reader->entry.header_off);
+	case 'V': /* GNU: the name of the archive */
+		if (tar_measure_payload(reader, err) < 0)
+			return -1;
+		pass_over(reader);
+		return 0;
 	default:
-		return handle_entry(reader, size, err);
+		if (tar_decode_header(reader, err) < 0)
+			return -1;
+		return tar_begin_file(reader, err);
+	}
+}
+
+static int handle_record(struct tar_reader *reader, struct error *err)
+{
+	switch (reader->state) {
+	case TAR_STATE_HEADER:
+		return handle_header(reader, err);
+	case TAR_STATE_SPARSE_HEADER:
+		return tar_sparse_header(reader, err);
+	case TAR_STATE_SPARSE_TEXT:
+		return tar_sparse_text(reader, err);
+	default:
+		if (!tar_is_zeros(reader->record))
+			return tar_wrong(reader, "a single record of zeros and then more", err);
+		reader->state = TAR_STATE_END;
+		return 0;
 	}
 }
 
 /* Each takes some of the bytes; 0 go on, 1 enough, -1 failed. */
-static int take_header(struct tar_reader *reader, const uint8_t *data, size_t size, size_t *taken,
+static int take_record(struct tar_reader *reader, const uint8_t *data, size_t size, size_t *taken,
 	struct error *err)
 {
-	size_t missing = RECORD_SIZE - reader->record_size;
+	size_t missing = TAR_RECORD_SIZE - reader->record_size;
 
 	*taken = size < missing ? size : missing;
 	memcpy(reader->record + reader->record_size, data, *taken);
 	reader->record_size += *taken;
 	reader->off += *taken;
-	if (reader->record_size < RECORD_SIZE)
+	if (reader->record_size < TAR_RECORD_SIZE)
 		return 0;
 	reader->record_size = 0;
-	return handle_header(reader, err);
+	return handle_record(reader, err);
+}
+
+static int end_extension(struct tar_reader *reader, struct error *err)
+{
+	struct buffer *text = reader->extension;
+
+	reader->state = TAR_STATE_HEADER;
+	if (reader->extension_type == 'x')
+		return tar_pax_parse(reader, &reader->local, 0, err);
+	if (reader->extension_type == 'g') {
+		if (tar_pax_parse(reader, &reader->global, reader->extension_start, err) < 0)
+			return -1;
+		/* Not about the member that follows. */
+		if (reader->local.text.size == 0 && reader->long_name.size == 0 &&
+			reader->long_link.size == 0)
+			reader->entry.header_off = reader->off;
+		return 0;
+	}
+	text->size = strnlen((const char *)text->data, text->size);
+	return 0;
 }
 
 static int take_extension(struct tar_reader *reader, const uint8_t *data, size_t size,
 	size_t *taken, struct error *err)
 {
-	uint64_t wanted = reader->extension_size - reader->extension.size;
-	size_t n;
+	uint64_t left = reader->extension_size;
 
-	*taken = size < reader->left ? size : (size_t)reader->left;
-	n = *taken < wanted ? *taken : (size_t)wanted;
-	if (buffer_append(&reader->extension, data, n) < 0)
-		return out_of_memory(err);
+	*taken = size;
+	if (left > 0) {
+		*taken = size < left ? size : (size_t)left;
+		if (buffer_append(reader->extension, data, *taken) < 0)
+			return tar_no_memory(err);
+		reader->extension_size -= *taken;
+	} else {
+		*taken = size < reader->padding_left ? size : (size_t)reader->padding_left;
+		reader->padding_left -= *taken;
+	}
 	reader->off += *taken;
-	reader->left -= *taken;
-	if (reader->left > 0)
+	if (reader->extension_size + reader->padding_left > 0)
 		return 0;
-	reader->state = STATE_HEADER;
-	return apply_extension(reader, err);
+	return end_extension(reader, err);
+}
+
+/* Payload or padding has been dealt with. */
+static void pass(struct tar_reader *reader, uint64_t size)
+{
+	uint64_t of_payload = size < reader->payload_left ? size : reader->payload_left;
+
+	reader->off += size;
+	reader->payload_left -= of_payload;
+	reader->padding_left -= size - of_payload;
+	while (of_payload > 0 && reader->segment < reader->map.n) {
+		uint64_t left = reader->map.segments[reader->segment].size - reader->segment_done;
+		uint64_t step = of_payload < left ? of_payload : left;
+
+		of_payload -= step;
+		reader->segment_done += step;
+		if (step == left) {
+			reader->segment++;
+			reader->segment_done = 0;
+		}
+	}
+	if (reader->payload_left + reader->padding_left == 0)
+		begin_member(reader);
+}
+
+static int take_payload(struct tar_reader *reader, const uint8_t *data, size_t size, size_t *taken,
+	struct error *err)
+{
+	const struct tar_segment *segment = &reader->map.segments[reader->segment];
+	uint64_t left = reader->payload_left;
+	int result = 0;
+
+	/* A segment that is there is never exhausted. */
+	if (reader->payload && reader->segment < reader->map.n) {
+		left = segment->size - reader->segment_done;
+		*taken = size < left ? size : (size_t)left;
+		result = reader->payload(reader->arg, &reader->entry,
+			segment->file_off + reader->segment_done, data, *taken, err);
+	} else {
+		left += reader->padding_left;
+		*taken = size < left ? size : (size_t)left;
+	}
+	pass(reader, *taken);
+	return result;
 }
 
 int tar_reader_feed(struct tar_reader *reader, const void *data, size_t size, struct error *err)
 {
 	const uint8_t *at = data;
 
-	while (size > 0 && reader->state != STATE_END) {
-		size_t taken;
+	while (size > 0) {
+		size_t taken = size;
 		int result = 0;
 
-		if (reader->state == STATE_HEADER) {
-			result = take_header(reader, at, size, &taken, err);
-		} else if (reader->state == STATE_EXTENSION) {
+		if (reader->state == TAR_STATE_END)
+			reader->off += size;
+		else if (reader->state == TAR_STATE_PAYLOAD)
+			result = take_payload(reader, at, size, &taken, err);
+		else if (reader->state == TAR_STATE_EXTENSION)
 			result = take_extension(reader, at, size, &taken, err);
-		} else {
-			taken = size < reader->left ? size : (size_t)reader->left;
-			reader->off += taken;
-			reader->left -= taken;
-			if (reader->left == 0)
-				reader->state = STATE_HEADER;
-		}
+		else
+			result = take_record(reader, at, size, &taken, err);
 		if (result != 0)
 			return result;
 		at += taken;
 		size -= taken;
 	}
 	return 0;
+}
+
+uint64_t tar_reader_off(const struct tar_reader *reader)
+{
+	return reader->off;
+}
+
+uint64_t tar_reader_skip(struct tar_reader *reader, uint64_t most)
+{
+	uint64_t left = reader->payload_left + reader->padding_left;
+
+	if (reader->state != TAR_STATE_PAYLOAD)
+		return 0;
+	if (left > most)
+		left = most;
+	pass(reader, left);
+	return left;
+}
+
+static int cut(const struct tar_reader *reader, const char *what, struct error *err)
+{
+	return error_set(err, ERROR_FORMAT,
+		"the tar archive ends at byte %" PRIu64
+		", inside %s of the member at byte %" PRIu64,
+		reader->off, what, reader->entry.header_off);
+}
+
+int tar_reader_finish(const struct tar_reader *reader, struct error *err)
+{
+	switch (reader->state) {
+	case TAR_STATE_END:
+	case TAR_STATE_ONE_ZERO:
+		return 0;
+	case TAR_STATE_PAYLOAD:
+		return reader->payload_left > 0 ? cut(reader, "the payload", err) : 0;
+	case TAR_STATE_HEADER:
+		for (size_t i = 0; i < reader->record_size; i++) {
+			if (reader->record[i] != 0)
+				return cut(reader, "a header", err);
+		}
+		return has_extension(reader) ? cut(reader, "the headers", err) : 0;
+	default:
+		return cut(reader, "the headers", err);
+	}
 }
