@@ -61,9 +61,8 @@ struct estargz_toc_options {
 MUST_CHECK int estargz_toc_parse(const void *member, size_t member_size,
 	const struct estargz_toc_options *options, struct toc **out, struct error *err);
 
-/* The same from the JSON itself, already authenticated (also used by zstd:chunked's stargz
- * dialect). @codec is the codec of payloads. */
-MUST_CHECK int estargz_json_parse(const char *json, size_t json_size, enum codec codec,
+/* The same from the JSON itself, already authenticated. */
+MUST_CHECK int estargz_json_parse(const char *json, size_t json_size,
 	const struct estargz_toc_options *options, struct toc **out, struct error *err);
 
 /* The tag of the image that holds external TOCs: "<tag>-esgztoc"; the layer of that image whose

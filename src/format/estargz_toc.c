@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the compressed table of contents to its authenticated JSON. */
+#include "format/estargz.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "chunk/codec.h"
-#include "estargz_internal.h"
+#include "crfs_internal.h"
 #include "format/tar.h"
 
 /* The tar around the JSON: header, perhaps PAX headers, padding, end of archive. */
@@ -60,40 +62,57 @@ static int read_json(const void *member, size_t member_size,
 	if (options->toc_digest && digest_check(options->toc_digest, archive->data + finding->off,
 					   (size_t)finding->size, err) < 0)
 		return -1;
-	if (buffer_reserve(archive, ESTARGZ_JSON_PADDING) < 0)
+	if (buffer_reserve(archive, CRFS_JSON_PADDING) < 0)
 		return error_set(err, ERROR_NO_MEMORY, "no memory to parse it");
 	return 0;
+}
+
+static struct crfs_options crfs_of(const struct estargz_toc_options *options)
+{
+	return (struct crfs_options){
+		.dialect = CRFS_STARGZ,
+		.codec = CODEC_GZIP,
+		.payload_end = options->payload_end,
+		.allow_unverified = options->allow_unverified,
+	};
+}
+
+static int parse_member(const void *member, size_t member_size,
+	const struct estargz_toc_options *options, struct toc **out, struct error *err)
+{
+	CLEANUP(buffer_free) struct buffer archive = {0};
+	struct crfs_options crfs = crfs_of(options);
+	struct finding finding = {0};
+
+	if (read_json(member, member_size, options, &archive, &finding, err) < 0)
+		return -1;
+	return crfs_json_parse_padded(
+		(const char *)archive.data + finding.off, (size_t)finding.size, &crfs, out, err);
 }
 
 int estargz_toc_parse(const void *member, size_t member_size,
 	const struct estargz_toc_options *options, struct toc **out, struct error *err)
 {
-	CLEANUP(buffer_free) struct buffer archive = {0};
-	struct finding finding = {0};
-
 	if (!options->toc_digest && !options->allow_unverified)
 		return error_set(err, ERROR_UNSUPPORTED,
 			"no digest of the eStargz table of contents (annotation %s), and "
 			"unverified content is not allowed",
 			ESTARGZ_TOC_DIGEST_ANNOTATION);
-	if (read_json(member, member_size, options, &archive, &finding, err) < 0)
+	if (parse_member(member, member_size, options, out, err) < 0)
 		return error_prefix(err, "eStargz table of contents");
-	return estargz_json_parse_padded((const char *)archive.data + finding.off,
-		(size_t)finding.size, CODEC_GZIP, options, out, err);
+	return 0;
 }
 
-int estargz_json_parse(const char *json, size_t json_size, enum codec codec,
+int estargz_json_parse(const char *json, size_t json_size,
 	const struct estargz_toc_options *options, struct toc **out, struct error *err)
 {
-	CLEANUP(buffer_free) struct buffer padded = {0};
+	struct crfs_options crfs = crfs_of(options);
 
 	if (json_size > ESTARGZ_MAX_TOC_SIZE)
 		return error_set(err, ERROR_FORMAT,
 			"table of contents of %zu bytes; at most %d are read", json_size,
 			(int)ESTARGZ_MAX_TOC_SIZE);
-	if (buffer_reserve(&padded, json_size + ESTARGZ_JSON_PADDING) < 0 ||
-		buffer_append(&padded, json, json_size) < 0)
-		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
-	return estargz_json_parse_padded(
-		(const char *)padded.data, json_size, codec, options, out, err);
+	if (crfs_json_parse(json, json_size, &crfs, out, err) < 0)
+		return error_prefix(err, "eStargz table of contents");
+	return 0;
 }

@@ -197,14 +197,14 @@ class _MemberWriter:
         self.plain_size += len(data)
 
 
-def _rfc3339(seconds):
+def rfc3339(seconds):
     if seconds == 0:
         return ""
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=round(seconds))
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
 
 
-def _tar_header(entry, prefix, tar_format):
+def tar_header(entry, prefix, tar_format):
     info = tarfile.TarInfo(prefix + entry.name + ("/" if entry.type == "dir" else ""))
     info.type = TAR_TYPES[entry.type]
     info.size = len(entry.data) if entry.type == "reg" else 0
@@ -232,7 +232,7 @@ class _Writer:
         self.named_ids = {"userName": {}, "groupName": {}}
 
     def add(self, entry):
-        info, header = _tar_header(entry, self.prefix, self.tar_format)
+        info, header = tar_header(entry, self.prefix, self.tar_format)
         self.members.write(header)
         record = {"name": info.name, "type": entry.type}
         if entry.type == "reg":
@@ -248,7 +248,7 @@ class _Writer:
 
     def _attributes(self, entry, info):
         record = {
-            "modtime": _rfc3339(entry.mtime),
+            "modtime": rfc3339(entry.mtime),
             "linkName": info.linkname,
             "mode": entry.mode,
             "uid": entry.uid,
@@ -307,7 +307,7 @@ def _read(data, off, size):
     return data if off == 0 and size == len(data) else data[off : off + size]
 
 
-def _without_defaults(record):
+def without_defaults(record):
     return {k: v for k, v in record.items() if v or k in ("name", "type")}
 
 
@@ -376,7 +376,7 @@ def build(
     if position is not None and position >= len(entries):
         writer.add(marker)
 
-    table = {"version": 1, "entries": [_without_defaults(r) for r in writer.records]}
+    table = {"version": 1, "entries": [without_defaults(r) for r in writer.records]}
     if toc == "legacy":
         for record in table["entries"]:
             record.pop("digest", None)

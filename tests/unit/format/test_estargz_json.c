@@ -24,8 +24,7 @@ static int parse_entries(const char *entries, const struct estargz_toc_options *
 	int result;
 
 	assert_int_equal(buffer_printf(&json, "{\"version\":1,\"entries\":[%s]}", entries), 0);
-	result = estargz_json_parse(
-		(const char *)json.data, json.size, CODEC_GZIP, options, toc, err);
+	result = estargz_json_parse((const char *)json.data, json.size, options, toc, err);
 	buffer_free(&json);
 	return result;
 }
@@ -113,8 +112,7 @@ static void an_empty_table_is_a_table(void **state)
 		struct error err = {0};
 		struct toc *toc;
 
-		if (estargz_json_parse(documents[i], strlen(documents[i]), CODEC_GZIP, &strict,
-			    &toc, &err) < 0)
+		if (estargz_json_parse(documents[i], strlen(documents[i]), &strict, &toc, &err) < 0)
 			fail_msg("%s", err.message);
 		assert_int_equal(toc->n_entries, 0);
 		toc_free(toc);
@@ -152,8 +150,8 @@ static void documents_that_are_no_table_are_refused(void **state)
 		struct error err = {0};
 		struct toc *toc = NULL;
 
-		if (estargz_json_parse(cases[i].json, strlen(cases[i].json), CODEC_GZIP, &strict,
-			    &toc, &err) == 0)
+		if (estargz_json_parse(cases[i].json, strlen(cases[i].json), &strict, &toc, &err) ==
+			0)
 			fail_msg("accepted: %s", cases[i].json);
 		if (err.kind != cases[i].kind)
 			fail_msg("%s: %s", cases[i].json, err.message);

@@ -15,11 +15,11 @@
 #include <simdjson.h>
 
 #include "base/bytes.h"
-#include "estargz_internal.h"
+#include "crfs_internal.h"
 
 namespace ondemand = simdjson::ondemand;
 
-static_assert(ESTARGZ_JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads that far");
+static_assert(CRFS_JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads that far");
 
 namespace
 {
@@ -29,12 +29,12 @@ enum class kind { text, number, mode, xattrs };
 struct field {
 	std::string_view name;
 	kind type;
-	size_t off; /* in struct estargz_record */
+	size_t off; /* in struct crfs_record */
 };
 
 #define FIELD(name, type, member)                                                                  \
 	{                                                                                          \
-		name, kind::type, offsetof(struct estargz_record, member)                          \
+		name, kind::type, offsetof(struct crfs_record, member)                             \
 	}
 /* In the order in which writers write them: the search goes on where it ended. */
 const field fields[] = {
@@ -48,6 +48,7 @@ const field fields[] = {
 	FIELD("gid", number, gid),
 	FIELD("offset", number, offset),
 	FIELD("innerOffset", number, inner_offset),
+	FIELD("endOffset", number, end_offset),
 	FIELD("devMajor", number, dev_major),
 	FIELD("devMinor", number, dev_minor),
 	FIELD("xattrs", xattrs, xattrs),
@@ -55,16 +56,17 @@ const field fields[] = {
 	FIELD("chunkOffset", number, chunk_offset),
 	FIELD("chunkSize", number, chunk_size),
 	FIELD("chunkDigest", text, chunk_digest),
+	FIELD("chunkType", text, chunk_type),
 };
 #undef FIELD
 constexpr size_t n_fields = sizeof(fields) / sizeof(fields[0]);
 
 struct parser {
 	ondemand::parser json;
-	struct estargz_builder *builder = nullptr;
+	struct crfs_builder *builder = nullptr;
 	struct error *err = nullptr;
-	struct estargz_record record = {};
-	struct estargz_xattr xattrs[TOC_MAX_XATTRS] = {};
+	struct crfs_record record = {};
+	struct crfs_xattr xattrs[TOC_MAX_XATTRS] = {};
 	struct buffer scratch = {}; /* where strings with escapes are decoded */
 	size_t next_field = 0;
 
@@ -87,8 +89,7 @@ int wrong_type(parser &p, const char *wanted)
 }
 
 /* A string with escapes, decoded into memory of the table of contents. */
-int keep_unescaped(
-	parser &p, ondemand::raw_json_string raw, size_t raw_size, struct estargz_text *out)
+int keep_unescaped(parser &p, ondemand::raw_json_string raw, size_t raw_size, struct crfs_text *out)
 {
 	std::string_view decoded;
 	uint8_t *to;
@@ -99,7 +100,7 @@ int keep_unescaped(
 	to = p.scratch.data;
 	if (auto code = p.json.unescape(raw, to).get(decoded))
 		return fail(p, code);
-	out->data = estargz_builder_keep(p.builder, decoded.data(), decoded.size());
+	out->data = crfs_builder_keep(p.builder, decoded.data(), decoded.size());
 	out->size = decoded.size();
 	if (!out->data)
 		return error_set(p.err, ERROR_NO_MEMORY, "no memory to parse JSON");
@@ -108,7 +109,7 @@ int keep_unescaped(
 
 /* The string whose token, with its quotes and the white space behind it, is given. */
 int keep_token(
-	parser &p, ondemand::raw_json_string raw, std::string_view token, struct estargz_text *out)
+	parser &p, ondemand::raw_json_string raw, std::string_view token, struct crfs_text *out)
 {
 	size_t end = token.rfind('"');
 
@@ -129,7 +130,7 @@ bool is_null(ondemand::value &value)
 	return value.raw_json_token()[0] == 'n' && !value.is_null().get(result) && result;
 }
 
-int read_text(parser &p, ondemand::value &value, struct estargz_text *out)
+int read_text(parser &p, ondemand::value &value, struct crfs_text *out)
 {
 	std::string_view token = value.raw_json_token();
 	ondemand::raw_json_string raw;
@@ -147,7 +148,7 @@ int read_number(parser &p, ondemand::value &value, uint64_t *out)
 }
 
 /* A key up to its closing quote, which stage 1 of the parser has seen. */
-int read_key(parser &p, ondemand::raw_json_string raw, struct estargz_text *out)
+int read_key(parser &p, ondemand::raw_json_string raw, struct crfs_text *out)
 {
 	const char *start = raw.raw();
 	const char *end = start;
@@ -173,7 +174,7 @@ int read_xattrs(parser &p, ondemand::value &value)
 	if (value.get_object().get(object))
 		return wrong_type(p, "an object");
 	for (auto element : object) {
-		struct estargz_xattr xattr = {};
+		struct crfs_xattr xattr = {};
 		ondemand::field member;
 		if (auto code = std::move(element).get(member))
 			return fail(p, code);
@@ -198,7 +199,7 @@ int read_value(parser &p, const field &which, ondemand::value &value)
 
 	switch (which.type) {
 	case kind::text:
-		return read_text(p, value, reinterpret_cast<struct estargz_text *>(member));
+		return read_text(p, value, reinterpret_cast<struct crfs_text *>(member));
 	case kind::number:
 		return read_number(p, value, reinterpret_cast<uint64_t *>(member));
 	case kind::mode:
@@ -212,7 +213,7 @@ int read_value(parser &p, const field &which, ondemand::value &value)
 }
 
 /* The index of a key, or n_fields. */
-size_t find_field(const parser &p, struct estargz_text key)
+size_t find_field(const parser &p, struct crfs_text key)
 {
 	std::string_view wanted(key.data, key.size);
 
@@ -228,7 +229,7 @@ size_t find_field(const parser &p, struct estargz_text key)
 int read_member(parser &p, ondemand::field &member, uint32_t *seen)
 {
 	ondemand::value value = member.value();
-	struct estargz_text key = {};
+	struct crfs_text key = {};
 	size_t i;
 
 	if (read_key(p, member.key(), &key) < 0)
@@ -282,8 +283,8 @@ int read_entries(parser &p, ondemand::value &value)
 		if (auto code = std::move(element).get(entry))
 			return error_prefix(p.err, "entries"), fail(p, code);
 		if (read_entry(p, entry) < 0)
-			return estargz_builder_blame(p.builder, &p.record, p.err);
-		if (estargz_builder_add(p.builder, &p.record, p.err) < 0)
+			return crfs_builder_blame(p.builder, &p.record, p.err);
+		if (crfs_builder_add(p.builder, &p.record, p.err) < 0)
 			return -1;
 	}
 	return 0;
@@ -297,7 +298,7 @@ int read_document(parser &p, ondemand::document &document)
 	if (document.get_object().get(object))
 		return wrong_type(p, "an object");
 	for (auto element : object) {
-		struct estargz_text key = {};
+		struct crfs_text key = {};
 		ondemand::field member;
 		uint64_t version = 0;
 
@@ -328,30 +329,42 @@ int parse(parser &p, const char *json, size_t json_size, struct toc **out)
 {
 	ondemand::document document;
 
-	if (auto code = p.json.iterate(json, json_size, json_size + ESTARGZ_JSON_PADDING)
+	if (auto code = p.json.iterate(json, json_size, json_size + CRFS_JSON_PADDING)
 				.get(document))
 		return fail(p, code);
 	if (read_document(p, document) < 0)
 		return -1;
-	return estargz_builder_finish(p.builder, out, p.err);
+	return crfs_builder_finish(p.builder, out, p.err);
 }
 
 } // namespace
 
-int estargz_json_parse_padded(const char *json, size_t json_size, enum codec codec,
-	const struct estargz_toc_options *options, struct toc **out, struct error *err)
+int crfs_json_parse_padded(const char *json, size_t json_size, const struct crfs_options *options,
+	struct toc **out, struct error *err)
 {
-	CLEANUP(estargz_builder_freep) struct estargz_builder *builder = nullptr;
+	CLEANUP(crfs_builder_freep) struct crfs_builder *builder = nullptr;
 	parser *p = new (std::nothrow) parser;
 	int result = -1;
 
 	if (!p)
 		return error_set(err, ERROR_NO_MEMORY, "no memory to parse JSON");
 	p->err = err;
-	if (estargz_builder_new(codec, options, &builder, err) == 0) {
+	if (crfs_builder_new(options, &builder, err) == 0) {
 		p->builder = builder;
 		result = parse(*p, json, json_size, out);
 	}
 	delete p;
-	return result < 0 ? error_prefix(err, "eStargz table of contents") : 0;
+	return result;
+}
+
+int crfs_json_parse(const char *json, size_t json_size, const struct crfs_options *options,
+	struct toc **out, struct error *err)
+{
+	CLEANUP(buffer_free) struct buffer padded = {};
+
+	if (buffer_reserve(&padded, json_size + CRFS_JSON_PADDING) < 0 ||
+		buffer_append(&padded, json, json_size) < 0)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
+	return crfs_json_parse_padded(
+		reinterpret_cast<const char *>(padded.data), json_size, options, out, err);
 }

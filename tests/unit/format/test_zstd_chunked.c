@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "format/zstd_chunked.h"
+
+#include "support/test.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dump.h"
+#include "format/estargz.h"
+
+#define D1 "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+#define D2 "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+#define H1 "1111111111111111"
+#define H2 "2222222222222222"
+#define H0 "0000000000000000"
+
+#define CONTAINERS "io.github.containers.zstd-chunked."
+#define STARGZ "io.containers.zstd-chunked."
+
+/* Payloads end at 9000. */
+static const struct zstd_chunked_options strict = {.position = {.off = 9008, .size = 500}};
+
+static int parse_entries(const char *entries, struct toc **toc, struct error *err)
+{
+	struct buffer json = {0};
+	int result;
+
+	assert_int_equal(buffer_printf(&json,
+				 "{\"version\":1,\"entries\":[%s],"
+				 "\"tarSplitDigest\":\"" D1 "\"}",
+				 entries),
+		0);
+	result = zstd_chunked_json_parse((const char *)json.data, json.size, &strict, toc, err);
+	buffer_free(&json);
+	return result;
+}
+
+static void assert_parses(const char *entries, const char *expected)
+{
+	struct buffer text = {0};
+	struct error err = {0};
+	struct toc *toc;
+
+	if (parse_entries(entries, &toc, &err) < 0)
+		fail_msg("%s", err.message);
+	dump_toc(toc, &text);
+	assert_string_equal((const char *)text.data, expected);
+	buffer_free(&text);
+	toc_free(toc);
+}
+
+static void assert_refuses_as(enum error_kind kind, const char *entries, const char *words)
+{
+	struct toc *toc = NULL;
+	struct error err = {0};
+
+	if (parse_entries(entries, &toc, &err) == 0)
+		fail_msg("accepted: %s", entries);
+	if (!strstr(err.message, words) || !strstr(err.message, "zstd:chunked table of contents: "))
+		fail_msg("\"%s\" lacks \"%s\"", err.message, words);
+	assert_int_equal(err.kind, kind);
+	assert_null(toc);
+}
+
+static void assert_refuses(const char *entries, const char *words)
+{
+	assert_refuses_as(ERROR_FORMAT, entries, words);
+}
+
+/* A regular file of one chunk in each dialect. */
+#define CONTAINERS_FILE(name, off, end)                                                            \
+	"{\"type\":\"reg\",\"name\":\"" name "\",\"size\":5,\"digest\":\"" D1 "\",\"offset\":" off \
+	",\"endOffset\":" end "}"
+#define STARGZ_FILE(name, off)                                                                     \
+	"{\"type\":\"reg\",\"name\":\"" name "\",\"size\":5,\"digest\":\"" D1 "\",\"offset\":" off \
+	"}"
+
+static void files_with_an_end_are_read_in_the_dialect_of_containers(void **state)
+{
+	(void)state;
+	assert_parses("{\"type\":\"dir\",\"name\":\"d/\",\"mode\":493,"
+		      "\"modtime\":\"2024-02-29T12:34:56.123456789+01:00\","
+		      "\"accesstime\":\"never\",\"changetime\":\"0001-01-01T00:00:00Z\"},"
+		      "{\"type\":\"reg\",\"name\":\"d/empty\",\"modtime\":"
+		      "\"0001-01-01T00:00:00Z\"}," CONTAINERS_FILE("d/one", "100", "120"),
+		"dir d 0755 0:0 1709206496.123456789\n"
+		"reg d/empty 0000 0:0 0 size 0\n"
+		"reg d/one 0000 0:0 0 size 5\n"
+		"  chunk 0+5 at 100+20 inner 0 zstd " H1 "\n");
+}
+
+static void the_chunks_of_a_file_end_where_the_next_one_begins_or_the_file(void **state)
+{
+	(void)state;
+	assert_parses("{\"type\":\"reg\",\"name\":\"f\",\"size\":100000,\"digest\":\"" D1
+		      "\",\"offset\":100,\"endOffset\":900,\"chunkSize\":60,\"chunkDigest\":\"" D2
+		      "\"},{\"type\":\"chunk\",\"name\":\"f\",\"offset\":200,\"chunkOffset\":60,"
+		      "\"chunkSize\":99000,\"chunkType\":\"zeros\",\"chunkDigest\":\"" D1
+		      "\"},{\"type\":\"chunk\",\"name\":\"f\",\"offset\":210,\"chunkOffset\":99060,"
+		      "\"chunkSize\":40,\"chunkDigest\":\"" D1
+		      "\"},{\"type\":\"chunk\",\"name\":\"f\",\"offset\":900,\"chunkOffset\":99100,"
+		      "\"chunkSize\":900,\"chunkType\":\"zeros\"}",
+		"reg f 0000 0:0 0 size 100000\n"
+		"  chunk 0+60 at 100+100 inner 0 zstd " H2 "\n"
+		"  chunk 60+99000 at 200+10 inner 0 zstd " H1 " zeros\n"
+		"  chunk 99060+40 at 210+690 inner 0 zstd " H1 "\n"
+		"  chunk 99100+900 at 900+0 inner 0 zstd " H0 " zeros\n");
+}
+
+static void files_may_be_in_any_order_of_the_blob(void **state)
+{
+	(void)state;
+	assert_parses(CONTAINERS_FILE("b", "500", "600") "," CONTAINERS_FILE("a", "100", "120"),
+		"reg b 0000 0:0 0 size 5\n"
+		"  chunk 0+5 at 500+100 inner 0 zstd " H1 "\n"
+		"reg a 0000 0:0 0 size 5\n"
+		"  chunk 0+5 at 100+20 inner 0 zstd " H1 "\n");
+}
+
+static void files_without_an_end_are_read_in_the_dialect_of_stargz(void **state)
+{
+	(void)state;
+	assert_parses(
+		"{\"type\":\"reg\",\"name\":\".no.prefetch.landmark\",\"size\":1,"
+		"\"offset\":96}," STARGZ_FILE("a", "100") "," STARGZ_FILE("b",
+			"200") ",{\"type\":\"reg\",\"name\":\"c\",\"size\":9,\"chunkDigest\":\"" D2
+			       "\",\"offset\":200,\"innerOffset\":1024}",
+		"landmark none\n"
+		"reg a 0000 0:0 0 size 5\n"
+		"  chunk 0+5 at 100+100 inner 0 zstd " H1 "\n"
+		"reg b 0000 0:0 0 size 5\n"
+		"  chunk 0+5 at 200+8800 inner 0 zstd " H1 "\n"
+		"reg c 0000 0:0 0 size 9\n"
+		"  chunk 0+9 at 200+8800 inner 1024 zstd " H2 "\n");
+}
+
+static void landmarks_of_stargz_are_files_to_containers(void **state)
+{
+	(void)state;
+	assert_parses("{\"type\":\"dir\",\"name\":\"stargz.index.json/\"},"
+		      "{\"type\":\"reg\",\"name\":\".no.prefetch.landmark\",\"size\":1,"
+		      "\"offset\":96,\"endOffset\":99,\"digest\":\"" D1 "\"}",
+		"dir stargz.index.json 0000 0:0 0\n"
+		"reg .no.prefetch.landmark 0000 0:0 0 size 1\n"
+		"  chunk 0+1 at 96+3 inner 0 zstd " H1 "\n");
+}
+
+static void tables_that_mix_the_dialects_are_refused(void **state)
+{
+	(void)state;
+	assert_refuses(CONTAINERS_FILE("a", "100", "120") "," STARGZ_FILE("b", "200"),
+		"entry 2 (b): no endOffset, unlike");
+	assert_refuses(STARGZ_FILE("a", "100") "," CONTAINERS_FILE("b", "200", "300"),
+		"entry 2 (b): an endOffset, unlike");
+	assert_refuses("{\"type\":\"reg\",\"name\":\"a\",\"size\":5,\"digest\":\"" D1
+		       "\",\"offset\":9,\"endOffset\":99,\"innerOffset\":1}",
+		"entry 1 (a): innerOffset 1 in a file with an endOffset");
+}
+
+static void names_that_come_twice_are_refused(void **state)
+{
+	(void)state;
+	assert_refuses("{\"type\":\"dir\",\"name\":\"a/b\"},{\"type\":\"dir\",\"name\":\"c\"},"
+		       "{\"type\":\"fifo\",\"name\":\"./a//b/\"}",
+		"the name 'a/b' comes twice");
+	assert_refuses(CONTAINERS_FILE("a", "100", "120") "," CONTAINERS_FILE("a", "100", "120"),
+		"the name 'a' comes twice");
+	assert_refuses(STARGZ_FILE("a", "100") "," STARGZ_FILE("a", "200"), "'a' comes twice");
+	assert_refuses("{\"type\":\"dir\",\"name\":\"./\"},{\"type\":\"dir\",\"name\":\"/\"}",
+		"the name '' comes twice");
+}
+
+static void ranges_that_are_none_are_refused(void **state)
+{
+	(void)state;
+	static const char big[] = "{\"type\":\"reg\",\"name\":\"a\",\"size\":99999999,\"digest\":"
+				  "\"" D1 "\",\"offset\":10,\"endOffset\":20}";
+
+	assert_refuses(CONTAINERS_FILE("a", "120", "120"), "a chunk from 120 to 120 of the blob");
+	assert_refuses(CONTAINERS_FILE("a", "120", "100"), "a chunk from 120 to 100 of the blob");
+	assert_refuses(CONTAINERS_FILE("a", "120", "9001"), "endOffset 9001 lies behind");
+	assert_refuses(CONTAINERS_FILE("a", "9000", "9000"), "offset 9000 lies behind");
+	assert_refuses(CONTAINERS_FILE("a", "9223372036854775807", "100"), "behind");
+	assert_refuses(CONTAINERS_FILE("a", "1", "9223372036854775807"), "behind");
+	/* A block of 4 bytes becomes 128 KiB at most. */
+	assert_refuses(big, "10 bytes at 10 of the blob cannot decode to 99999999");
+	assert_refuses("{\"type\":\"reg\",\"name\":\"f\",\"size\":100,\"offset\":100,"
+		       "\"endOffset\":900,\"chunkSize\":60,\"chunkDigest\":\"" D2
+		       "\"},{\"type\":\"chunk\",\"name\":\"f\",\"offset\":100,\"chunkOffset\":60,"
+		       "\"chunkSize\":40,\"chunkDigest\":\"" D1 "\"}",
+		"entry 2 (f): a chunk from 100 to 100");
+}
+
+static void contents_without_a_digest_are_refused(void **state)
+{
+	(void)state;
+	assert_refuses_as(ERROR_UNSUPPORTED,
+		"{\"type\":\"reg\",\"name\":\"a\",\"size\":5,\"offset\":1,\"endOffset\":9}",
+		"entry 1 (a): no chunkDigest");
+	assert_refuses_as(ERROR_UNSUPPORTED,
+		"{\"type\":\"reg\",\"name\":\"a\",\"size\":5,\"offset\":1,\"endOffset\":9,"
+		"\"chunkType\":\"ones\"}",
+		"chunkType \"ones\" is unknown");
+}
+
+/* A layer descriptor that lives in its arguments. */
+struct layer {
+	struct annotation annotations[4];
+	struct descriptor descriptor;
+};
+
+static void annotate(struct layer *layer, const char *key, const char *value)
+{
+	layer->annotations[layer->descriptor.n_annotations++] =
+		(struct annotation){.key = (char *)key, .value = (char *)value};
+	layer->descriptor.annotations = layer->annotations;
+	layer->descriptor.size = 10000;
+}
+
+static void assert_promises(const struct layer *layer, bool manifest, bool toc, bool position)
+{
+	struct zstd_chunked_promise promise;
+	struct error err = {0};
+	char text[DIGEST_TEXT_SIZE];
+
+	if (zstd_chunked_promise_parse(&layer->descriptor, &promise, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(promise.has_manifest_digest, manifest);
+	assert_int_equal(promise.has_toc_digest, toc);
+	assert_int_equal(promise.has_position, position);
+	if (manifest)
+		assert_string_equal(digest_format(&promise.manifest_digest, text), D1);
+	if (toc)
+		assert_string_equal(digest_format(&promise.toc_digest, text), D2);
+	if (!position)
+		return;
+	assert_int_equal(promise.position.off, 9008);
+	assert_int_equal(promise.position.size, 500);
+	assert_int_equal(promise.position.json_size, 3000);
+}
+
+static void annotations_are_read_under_the_names_of_both_writers(void **state)
+{
+	(void)state;
+	struct layer none = {0}, containers = {0}, stargz = {0}, mixed = {0}, both = {0};
+
+	assert_promises(&none, false, false, false);
+	annotate(&containers, CONTAINERS "manifest-checksum", D1);
+	annotate(&containers, CONTAINERS "manifest-position", "9008:500:3000:1");
+	assert_promises(&containers, true, false, true);
+	annotate(&stargz, STARGZ "manifest-checksum", D1);
+	annotate(&stargz, STARGZ "manifest-position", "9008:500:3000:1");
+	annotate(&stargz, ESTARGZ_TOC_DIGEST_ANNOTATION, D2);
+	assert_promises(&stargz, true, true, true);
+	annotate(&mixed, CONTAINERS "manifest-checksum", D1);
+	annotate(&mixed, STARGZ "manifest-position", "9008:500:3000:1");
+	assert_promises(&mixed, true, false, true);
+	annotate(&both, CONTAINERS "manifest-checksum", D1);
+	annotate(&both, STARGZ "manifest-checksum", D1);
+	assert_promises(&both, true, false, false);
+}
+
+static void assert_breaks_promise(
+	const char *key, const char *value, enum error_kind kind, const char *words)
+{
+	struct zstd_chunked_promise promise;
+	struct error err = {0};
+	struct layer layer = {0};
+
+	annotate(&layer, CONTAINERS "manifest-checksum", D1);
+	annotate(&layer, STARGZ "manifest-position", "9008:500:3000:1");
+	annotate(&layer, key, value);
+	assert_int_equal(zstd_chunked_promise_parse(&layer.descriptor, &promise, &err), -1);
+	if (err.kind != kind || !strstr(err.message, words))
+		fail_msg("%s %s: %s", key, value, err.message);
+}
+
+static void annotations_that_contradict_each_other_are_refused(void **state)
+{
+	(void)state;
+	assert_breaks_promise(STARGZ "manifest-checksum", D2, ERROR_FORMAT, "contradict");
+	assert_breaks_promise(
+		CONTAINERS "manifest-position", "9008:501:3000:1", ERROR_FORMAT, "contradict");
+	assert_breaks_promise(ESTARGZ_TOC_DIGEST_ANNOTATION, D2, ERROR_FORMAT,
+		"two tables of contents for one layer");
+}
+
+static void malformed_annotations_are_named(void **state)
+{
+	(void)state;
+	static const char *const positions[] = {"", "1", "9008:500:3000",
+		"9008:500:3000:1:", "9008:500:3000:1:1", "9008::3000:1", "-9008:500:3000:1",
+		"+9008:500:3000:1", " 9008:500:3000:1", "9008:500:3000:1 ", "0x9:500:3000:1",
+		"18446744073709551616:500:3000:1", "99999999999999999999999999:500:3000:1"};
+	struct error err = {0};
+
+	for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
+		struct zstd_chunked_promise promise;
+		struct layer layer = {0};
+
+		annotate(&layer, CONTAINERS "manifest-position", positions[i]);
+		assert_int_equal(zstd_chunked_promise_parse(&layer.descriptor, &promise, &err), -1);
+		if (!strstr(err.message, CONTAINERS "manifest-position is not offset:size"))
+			fail_msg("%s: %s", positions[i], err.message);
+	}
+	for (int i = 0; i < 2; i++) {
+		const char *key = i ? STARGZ "manifest-checksum" : ESTARGZ_TOC_DIGEST_ANNOTATION;
+		struct zstd_chunked_promise promise;
+		struct layer layer = {0};
+
+		annotate(&layer, key, "sha256:11");
+		assert_int_equal(zstd_chunked_promise_parse(&layer.descriptor, &promise, &err), -1);
+		assert_int_equal(err.kind, ERROR_FORMAT);
+		assert_non_null(strstr(err.message, key));
+	}
+}
+
+static void positions_that_cannot_be_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum error_kind kind;
+	} cases[] = {
+		{"9008:500:3000:2", ERROR_UNSUPPORTED},
+		{"7:500:3000:1", ERROR_FORMAT},
+		{"0:500:3000:1", ERROR_FORMAT},
+		{"9008:0:3000:1", ERROR_FORMAT},
+		{"9008:993:3000:1", ERROR_FORMAT},
+		{"18446744073709551615:2:3000:1", ERROR_FORMAT},
+		{"9008:18446744073709551615:3000:1", ERROR_FORMAT},
+		{"9008:500:157286401:1", ERROR_FORMAT},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct zstd_chunked_promise promise;
+		struct error err = {0};
+		struct layer layer = {0};
+
+		annotate(&layer, STARGZ "manifest-position", cases[i].text);
+		assert_int_equal(zstd_chunked_promise_parse(&layer.descriptor, &promise, &err), -1);
+		if (err.kind != cases[i].kind || !strstr(err.message, STARGZ "manifest-position"))
+			fail_msg("%s: %s", cases[i].text, err.message);
+	}
+}
+
+/* Both footers; only the longer one goes on with the tar-split's numbers. */
+static size_t make_footer(uint8_t *out, bool is_long, uint64_t off, uint64_t size)
+{
+	size_t footer_size = is_long ? ZSTD_CHUNKED_FOOTER_SIZE : ZSTD_CHUNKED_STARGZ_FOOTER_SIZE;
+
+	memset(out, 0, footer_size);
+	le64_store(out, off);
+	le64_store(out + 8, size);
+	le64_store(out + 16, 3000);
+	le64_store(out + 24, 1);
+	memcpy(out + footer_size - 8, is_long ? "GNUlInUx" : "GnUlInUx", 8);
+	return footer_size;
+}
+
+static void both_footers_say_where_the_manifest_is(void **state)
+{
+	(void)state;
+	uint8_t tail[100];
+
+	memset(tail, 0xff, sizeof(tail));
+	for (int is_long = 0; is_long < 2; is_long++) {
+		struct zstd_chunked_position position;
+		struct error err = {0};
+		bool found;
+		size_t size = make_footer(tail + 36, is_long, 9008, 500);
+
+		assert_int_equal(
+			zstd_chunked_footer_parse(tail, 36 + size, 10000, &found, &position, &err),
+			0);
+		assert_true(found);
+		assert_int_equal(position.off, 9008);
+		assert_int_equal(position.size, 500);
+		assert_int_equal(position.json_size, 3000);
+		/* Cut at its beginning, at its end, and all of the blob. */
+		assert_int_equal(zstd_chunked_footer_parse(
+					 tail + 37, size - 1, 10000, &found, &position, &err),
+			0);
+		assert_false(found);
+		assert_int_equal(
+			zstd_chunked_footer_parse(tail, 35 + size, 10000, &found, &position, &err),
+			0);
+		assert_false(found);
+		assert_int_equal(
+			zstd_chunked_footer_parse(tail + 36, size, size, &found, &position, &err),
+			-1);
+		assert_int_equal(err.kind, ERROR_FORMAT);
+	}
+}
+
+static void a_footer_that_points_outside_is_refused(void **state)
+{
+	(void)state;
+	uint8_t tail[ZSTD_CHUNKED_FOOTER_SIZE];
+
+	for (int is_long = 0; is_long < 2; is_long++) {
+		struct zstd_chunked_position position;
+		struct error err = {0};
+		bool found;
+		size_t size = make_footer(tail, is_long, 10000 - 500, 500);
+
+		assert_int_equal(
+			zstd_chunked_footer_parse(tail, size, 10000, &found, &position, &err), -1);
+		assert_int_equal(err.kind, ERROR_FORMAT);
+		assert_non_null(strstr(err.message, "zstd:chunked footer"));
+		(void)make_footer(tail, is_long, UINT64_MAX, 2);
+		assert_int_equal(
+			zstd_chunked_footer_parse(tail, size, 10000, &found, &position, &err), -1);
+		assert_false(found);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(files_with_an_end_are_read_in_the_dialect_of_containers),
+		cmocka_unit_test(the_chunks_of_a_file_end_where_the_next_one_begins_or_the_file),
+		cmocka_unit_test(files_may_be_in_any_order_of_the_blob),
+		cmocka_unit_test(files_without_an_end_are_read_in_the_dialect_of_stargz),
+		cmocka_unit_test(landmarks_of_stargz_are_files_to_containers),
+		cmocka_unit_test(tables_that_mix_the_dialects_are_refused),
+		cmocka_unit_test(names_that_come_twice_are_refused),
+		cmocka_unit_test(ranges_that_are_none_are_refused),
+		cmocka_unit_test(contents_without_a_digest_are_refused),
+		cmocka_unit_test(annotations_are_read_under_the_names_of_both_writers),
+		cmocka_unit_test(annotations_that_contradict_each_other_are_refused),
+		cmocka_unit_test(malformed_annotations_are_named),
+		cmocka_unit_test(positions_that_cannot_be_are_refused),
+		cmocka_unit_test(both_footers_say_where_the_manifest_is),
+		cmocka_unit_test(a_footer_that_points_outside_is_refused),
+	};
+	return cmocka_run_group_tests_name("format/zstd_chunked", tests, NULL, NULL);
+}
