@@ -55,6 +55,9 @@ const char *store_dir(const struct store *store);
 /* False while the store only reads: read-only file system, or full. @why says which. */
 bool store_caching(struct store *store, char *why, size_t why_size);
 
+/* Frees the buffers that are kept for the next reads; for a quiet moment. Any thread. */
+void store_trim(struct store *store);
+
 /* The id of the tree with this index content, bound durably before this returns and never given
  * to another tree; 1 to 2^24 - 1. @content: SHA-256 of the index file. Where it cannot be recorded
  * (the disk is read-only, full or failing) the id follows from the content, above 2^23: another

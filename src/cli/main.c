@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error_map.h"
+#include "base/heap.h"
 #include "cli_internal.h"
 
 static const struct verb *const verbs[] = {
@@ -117,6 +118,7 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return EXIT_CODE_INVALID;
+	heap_configure();
 	code = is_mount_helper(argv[0]) ? mount_helper_main(argc, argv)
 					: dispatch(argc - 1, argv + 1);
 	/* A full disk under `varve status > file` must not look like success. */

@@ -172,7 +172,9 @@ struct fetcher {
 	bool plan_posted;
 	struct loop_timer *timer;      /* deadlines, delayed flights, background */
 	uint64_t timer_ns;             /* when it fires; UINT64_MAX: it is not set */
-	struct loop_timer *trim_timer; /* memory of the pool, given back after a pause */
+	struct loop_timer *trim_timer; /* memory that chunks used, given back after a pause */
+	struct work trim_work;
+	atomic_bool trimming; /* trim_work is a worker's */
 	struct fetch_wait *waits_head; /* by deadline: every wait has the same patience */
 	struct fetch_wait *waits_tail;
 	double background_tokens; /* encoded bytes that may be asked for now */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "chunk/decoded.h"
 
 static void on_timer(void *arg)
@@ -13,10 +14,24 @@ static void on_timer(void *arg)
 	fetcher_on_timer(arg);
 }
 
+static void trim_work(struct work *work)
+{
+	struct fetcher *fetcher = container_of(work, struct fetcher, trim_work);
+
+	decoded_pool_trim(0);
+	store_trim(fetcher->options.store);
+	heap_trim();
+	atomic_store(&fetcher->trimming, false);
+}
+
 static void on_trim_timer(void *arg)
 {
-	(void)arg;
-	decoded_pool_trim(0);
+	struct fetcher *fetcher = arg;
+
+	if (atomic_exchange(&fetcher->trimming, true))
+		return;
+	fetcher->trim_work = (struct work){.run = trim_work, .priority = PRIORITY_BACKGROUND};
+	workers_submit(fetcher->options.workers, &fetcher->trim_work);
 }
 
 static void on_init(struct loop_task *task)
@@ -39,9 +54,9 @@ static void on_exit_task(struct loop_task *task)
 {
 	struct fetcher *fetcher = container_of(task, struct fetcher, init_task);
 
-	if (fetcher->plan_posted) {
-		/* The plan task is still in the loop's hands and comes before this one's next run.
-		 */
+	if (fetcher->plan_posted || atomic_load(&fetcher->trimming)) {
+		/* The plan task is still in the loop's hands and comes before this one's next run;
+		 * a worker that trims is done in a few milliseconds. */
 		loop_post(fetcher->options.loop, task);
 		return;
 	}

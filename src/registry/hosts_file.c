@@ -210,7 +210,7 @@ static int read_dial_timeout(
 	/* Long enough to mean what 0 means to containerd; every request has a deadline too. */
 	const int64_t no_limit_ns = INT64_C(3600) * 1000000000;
 	const struct toml_value *value = toml_get(table, "dial_timeout");
-	const char *text;
+	const char *text = NULL;
 	int64_t ns;
 
 	if (read_string(place, table, "dial_timeout", &text) < 0)
@@ -416,7 +416,7 @@ static int parse_document(
 	const struct toml_value *root = toml_root(document);
 	const struct toml_value *all = toml_get(root, "host");
 	struct host_check check = {place, document};
-	const char *server;
+	const char *server = NULL;
 	struct host *upstream;
 
 	place->line = 1;

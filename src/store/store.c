@@ -138,6 +138,11 @@ int store_open(const struct store_options *options, struct store **out, struct e
 	return 0;
 }
 
+void store_trim(struct store *store)
+{
+	range_pool_trim(&store->ranges);
+}
+
 void store_close(struct store *store)
 {
 	bool clean;

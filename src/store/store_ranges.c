@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 /* A large read into one huge page is a few segments for the disk instead of one for each 4 KiB,
@@ -37,16 +38,29 @@ static void range_destroy(struct stored_range *range)
 	free(range);
 }
 
-void range_pool_destroy(struct range_pool *pool)
+void range_pool_trim(struct range_pool *pool)
 {
-	for (unsigned bucket = 0; bucket < RANGE_N_BUCKETS; bucket++) {
-		while (pool->free[bucket]) {
-			struct stored_range *range = pool->free[bucket];
+	struct stored_range *freed[RANGE_N_BUCKETS];
 
-			pool->free[bucket] = range->next;
+	(void)pthread_mutex_lock(&pool->lock);
+	memcpy(freed, pool->free, sizeof(freed));
+	memset(pool->free, 0, sizeof(pool->free));
+	pool->pooled = 0;
+	(void)pthread_mutex_unlock(&pool->lock);
+
+	for (unsigned bucket = 0; bucket < RANGE_N_BUCKETS; bucket++) {
+		while (freed[bucket]) {
+			struct stored_range *range = freed[bucket];
+
+			freed[bucket] = range->next;
 			range_destroy(range);
 		}
 	}
+}
+
+void range_pool_destroy(struct range_pool *pool)
+{
+	range_pool_trim(pool);
 	(void)pthread_mutex_destroy(&pool->lock);
 }
 

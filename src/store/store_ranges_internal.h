@@ -35,6 +35,9 @@ void range_pool_init(struct range_pool *pool);
 /* Every range was freed. */
 void range_pool_destroy(struct range_pool *pool);
 
+/* Frees what nobody uses. Any thread. */
+void range_pool_trim(struct range_pool *pool);
+
 /* At least capacity bytes of memory, contents undefined; data and size are the caller's to set. */
 MUST_CHECK int range_new(
 	struct range_pool *pool, size_t capacity, struct stored_range **out, struct error *err);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "store_fixture.h"
+#include "store_internal.h"
 
 static const struct layer_shape odd = {
 	.seed = 1, .contents = 1, .n_units = 40, .unit_size = 5000, .gap = 300, .zero_unit = 7};
@@ -427,6 +428,21 @@ static void more_layers_than_descriptors_can_be_open(void **state)
 		layer_leave(&layers[i]);
 }
 
+static void buffers_of_reads_are_kept_until_a_quiet_moment(void **state)
+{
+	struct fixture *fixture = *state;
+	struct test_layer layer;
+
+	layer_make(fixture, &odd, &layer);
+	layer_put_all(&layer);
+	assert_true(layer_reads_unit(&layer, 3));
+	assert_true(fixture->store->ranges.pooled > 0);
+	store_trim(fixture->store);
+	assert_int_equal(fixture->store->ranges.pooled, 0);
+	assert_true(layer_reads_unit(&layer, 3));
+	layer_leave(&layer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -435,6 +451,7 @@ int main(void)
 		TEST(a_unit_is_readable_as_soon_as_it_was_put),
 		TEST(a_range_is_there_only_with_every_unit_it_touches),
 		TEST(bytes_between_units_are_zeros),
+		TEST(buffers_of_reads_are_kept_until_a_quiet_moment),
 		TEST(ranges_of_any_alignment_read_right_before_and_after_they_are_durable),
 		TEST(what_was_put_is_there_after_the_store_was_opened_again),
 		TEST(a_chunk_in_a_file_is_stored_like_one_in_memory),
