@@ -59,6 +59,22 @@ void flight_cancel(struct flight *flight);
 void flight_record(const struct flight *flight, const char *origin, const struct error *err);
 bool flight_is_present(const struct flight *flight);
 
+/* source_health.c: sources that take requests and send nothing */
+/* Whose turn it is for this flight: those that stalled lately come last. */
+size_t source_turn(const struct flight *flight);
+/* Another source has not failed in this round. */
+bool source_is_left(const struct flight *flight);
+/* A request for this flight was sent to flight->source_i. */
+void stall_watch_begin(struct stall_watch *watch, const struct flight *flight);
+/* True, with the reason, when it is time and too little has come since the last look. */
+bool stall_watch_has_stalled(
+	struct stall_watch *watch, uint64_t n_received, uint64_t now_ns, struct error *err);
+void source_received(struct fetch_layer *layer, size_t source_i, size_t size);
+/* A request has ended well. */
+void source_served(struct fetch_layer *layer, size_t source_i);
+/* Asks the next source for what has stalled. */
+void fetcher_look_for_stalls(struct fetch_layer *layer, uint64_t now_ns);
+
 /* flight_retry.c */
 /* This source failed: next source, next round, or the end. */
 void flight_source_failed(struct flight *flight, const char *origin, const struct error *err);
@@ -85,11 +101,13 @@ MUST_CHECK int flight_store_units(
 MUST_CHECK int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_flights,
 	enum priority priority, struct error *err);
 void request_cancel_all(struct fetch_layer *layer);
+void request_cancel_stalled(struct fetch_layer *layer, uint64_t now_ns);
 uint64_t request_deadline(const struct fetch_layer *layer, uint64_t size, uint64_t now_ns);
 
 /* large.c */
 MUST_CHECK int large_start(struct flight *flight, struct error *err);
 void large_cancel_all(struct fetch_layer *layer);
+void large_cancel_stalled(struct fetch_layer *layer, uint64_t now_ns);
 
 /* plan.c */
 void plan_post(struct fetcher *fetcher);

@@ -8,10 +8,13 @@
 #include "chunk/verify.h"
 #include "fetch/fetcher.h"
 
+#include "stall_internal.h"
+
 /* Everything here belongs to the net loop, except where it says otherwise. */
 
 enum {
 	FLIGHT_MAX_AVOID = 8,
+	MAX_SOURCES = 32, /* of a layer */
 	REQUEST_MAX_FLIGHTS = 512,
 	WAIT_MAX_FLIGHTS = 256, /* of one wait at a time: a flight takes 1.5 KiB */
 	N_STREAMS = 8,
@@ -62,7 +65,8 @@ struct flight {
 	struct flight *next;
 	struct wait_link *waits; /* owned list */
 
-	unsigned source_i;                   /* whose turn it is */
+	size_t source_i;                     /* asked last */
+	uint64_t asked;                      /* a bit for each source that failed in this round */
 	unsigned n_rounds;                   /* times that all sources failed */
 	bool hope;                           /* a source of this round may serve later */
 	uint64_t retry_ns;                   /* when delayed: not before */
@@ -115,7 +119,9 @@ struct fetch_layer {
 	struct flight_table flights;
 	struct flight_queue queue[N_PRIORITIES];
 	struct flight_queue delayed;
-	uint64_t next_retry_ns; /* no delayed flight is due earlier */
+	uint64_t next_retry_ns;       /* no delayed flight is due earlier */
+	struct source_health *health; /* owned; of each source */
+	uint64_t next_stall_ns;       /* no watch is due earlier */
 	size_t n_requests;
 	uint64_t outstanding;           /* encoded bytes asked for and not yet received */
 	size_t n_background;            /* of those requests */
@@ -163,11 +169,12 @@ struct fetch_layer {
 
 struct fetcher {
 	struct fetcher_options options;
-	struct fetch_layer *layers; /* whoever was refused memory last comes first */
-	uint64_t memory;            /* in flight, bytes */
-	size_t n_background;        /* requests of that priority */
-	size_t n_readers;           /* waits of PRIORITY_READER */
-	uint64_t quiet_since_ns;    /* when n_readers fell to 0 */
+	struct fetch_layer *layers;     /* whoever was refused memory last comes first */
+	uint64_t memory;                /* in flight, bytes */
+	uint64_t received[MAX_SOURCES]; /* encoded bytes from the i-th source of any layer */
+	size_t n_background;            /* requests of that priority */
+	size_t n_readers;               /* waits of PRIORITY_READER */
+	uint64_t quiet_since_ns;        /* when n_readers fell to 0 */
 	struct loop_task plan_task;
 	bool plan_posted;
 	struct loop_timer *timer;      /* deadlines, delayed flights, background */

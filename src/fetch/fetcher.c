@@ -159,15 +159,22 @@ static void on_background(struct loop_task *task)
 int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *options,
 	struct fetch_layer **out, struct error *err)
 {
-	struct fetch_layer *layer = calloc(1, sizeof(*layer));
+	struct fetch_layer *layer;
 
+	if (options->n_sources > MAX_SOURCES)
+		return error_set(err, ERROR_INVALID, "%zu sources of a layer, %d are the most",
+			options->n_sources, MAX_SOURCES);
+	layer = calloc(1, sizeof(*layer));
 	if (!layer)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a layer");
 	layer->fetcher = fetcher;
 	layer->options = *options;
 	layer->options.sources = calloc(options->n_sources + 1, sizeof(*options->sources));
-	if (!layer->options.sources || flight_table_init(&layer->flights, NULL) < 0) {
+	layer->health = calloc(options->n_sources + 1, sizeof(*layer->health));
+	if (!layer->options.sources || !layer->health ||
+		flight_table_init(&layer->flights, NULL) < 0) {
 		free(layer->options.sources);
+		free(layer->health);
 		free(layer);
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a layer");
 	}
@@ -176,6 +183,7 @@ int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *o
 	layer->header = unit_table_header(options->units);
 	layer->prefetch_done = !options->prefetch;
 	layer->next_retry_ns = UINT64_MAX;
+	layer->next_stall_ns = UINT64_MAX;
 	layer->followed_off = UINT64_MAX;
 	atomic_init(&layer->note_off, UINT64_MAX);
 	atomic_init(&layer->background_wanted, options->background);
@@ -266,6 +274,7 @@ void fetch_layer_free(struct fetch_layer *layer)
 	pthread_cond_destroy(&layer->close_done);
 	flight_table_destroy(&layer->flights);
 	free(layer->options.sources);
+	free(layer->health);
 	free(layer);
 }
 

@@ -33,7 +33,7 @@ static void delay(struct flight *flight)
 	if (delay_ns > MAX_RETRY_NS)
 		delay_ns = MAX_RETRY_NS;
 	flight->n_rounds++;
-	flight->source_i = 0;
+	flight->asked = 0;
 	flight->hope = false;
 	flight->retry_ns = clock_now_ns() + delay_ns;
 	flight->state = FLIGHT_DELAYED;
@@ -45,10 +45,10 @@ static void delay(struct flight *flight)
 
 static void next_source(struct flight *flight)
 {
-	flight->source_i++;
+	flight->asked |= UINT64_C(1) << flight->source_i;
 	if (!flight_is_wanted(flight))
 		flight_cancel(flight);
-	else if (flight->source_i < flight->layer->options.n_sources)
+	else if (source_is_left(flight))
 		flight_requeue(flight);
 	else if (flight->hope && flight->waits)
 		delay(flight);

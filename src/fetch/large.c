@@ -20,6 +20,7 @@ struct large_flight {
 	struct large_flight *next;
 	struct source *source;
 	struct source_fetch *fetch; /* NULL while a worker has the piece */
+	struct stall_watch watch;
 	struct decoded *piece;
 	uint64_t n_received; /* of the piece */
 	bool surplus;        /* the source sent more than was asked for */
@@ -164,6 +165,7 @@ static int on_data(struct source_request *base, const uint8_t *data, size_t size
 	}
 	memcpy(decoded_data(large->piece) + large->n_received, data, size);
 	large->n_received += size;
+	source_received(large->flight->layer, large->flight->source_i, size);
 	atomic_fetch_add(&large->flight->layer->fetched_bytes, size);
 	return 0;
 }
@@ -195,6 +197,7 @@ static void on_done(struct source_request *base, const char *origin, const struc
 		layer_maybe_closed(layer);
 		return;
 	}
+	source_served(layer, flight->source_i);
 	flight->state = FLIGHT_WORKING;
 	large->work.run = piece_work;
 	large->work.priority = flight->priority;
@@ -225,6 +228,7 @@ static int next_piece(struct large_flight *large, struct error *err)
 	if (!large->fetch)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
 	flight->state = FLIGHT_REQUESTED;
+	stall_watch_begin(&large->watch, flight);
 	atomic_fetch_add(&layer->total_requests, 1);
 	return 0;
 }
@@ -238,6 +242,7 @@ int large_start(struct flight *flight, struct error *err)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a request");
 	large->flight = flight;
 	large->fd = -1;
+	flight->source_i = source_turn(flight);
 	large->source = layer->options.sources[flight->source_i];
 	if (decoded_new(LARGE_PIECE_SIZE, &large->piece, err) < 0 || next_piece(large, err) < 0) {
 		decoded_unref(large->piece);
@@ -268,5 +273,23 @@ void large_cancel_all(struct fetch_layer *layer)
 		large->source->ops->cancel(large->fetch);
 		large_end(large);
 		flight_cancel(flight);
+	}
+}
+
+void large_cancel_stalled(struct fetch_layer *layer, uint64_t now_ns)
+{
+	struct large_flight *following;
+	struct error err;
+
+	for (struct large_flight *large = layer->larges; large; large = following) {
+		struct flight *flight = large->flight;
+
+		following = large->next;
+		if (!large->fetch ||
+			!stall_watch_has_stalled(&large->watch, large->n_received, now_ns, &err))
+			continue;
+		large->source->ops->cancel(large->fetch);
+		large_end(large);
+		flight_source_failed(flight, large->base.origin, &err);
 	}
 }

@@ -96,7 +96,7 @@ static bool wants_copy(const struct flight *flight)
 static bool is_alike(const struct flight *seed, const struct flight *flight)
 {
 	return flight->state == FLIGHT_QUEUED && flight->priority <= seed->priority + 1 &&
-	       !flight->zeros && !is_large(flight) && flight->source_i == seed->source_i &&
+	       !flight->zeros && !is_large(flight) && flight->asked == seed->asked &&
 	       flight->n_avoid == 0 && wants_copy(flight) == wants_copy(seed);
 }
 

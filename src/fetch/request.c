@@ -21,6 +21,7 @@ struct fetch_request {
 	struct fetch_request *next;
 	struct source *source;
 	struct source_fetch *fetch;
+	struct stall_watch watch;
 	const char *avoid[FLIGHT_MAX_AVOID]; /* base.avoid; flights end before the request does */
 	enum priority priority;
 	uint64_t started_ns;
@@ -100,6 +101,7 @@ static int on_data(struct source_request *base, const uint8_t *data, size_t size
 	layer->outstanding -= size;
 	if (was_enough && layer->outstanding < plan_outstanding_limit(layer))
 		plan_post(layer->fetcher);
+	source_received(layer, request->watch.source_i, size);
 	atomic_fetch_add(&layer->fetched_bytes, size);
 	dispatch_complete_flights(request);
 	return 0;
@@ -132,6 +134,17 @@ static void measure(struct fetch_request *request)
 	atomic_store(&layer->stat_round_trip_ns, (uint64_t)layer->round_trip_ns);
 }
 
+/* What has not arrived, if anything. */
+static void fail_rest(struct fetch_request *request, const char *origin, const struct error *err)
+{
+	while (request->n_dispatched < request->n_flights) {
+		struct flight *flight = request->flights[request->n_dispatched++];
+
+		release_memory(flight);
+		flight_source_failed(flight, origin, err);
+	}
+}
+
 static void on_done(struct source_request *base, const char *origin, const struct error *err)
 {
 	struct fetch_request *request = request_of(base);
@@ -151,12 +164,9 @@ static void on_done(struct source_request *base, const char *origin, const struc
 			(unsigned long long)base->size);
 		err = &wrong;
 	}
-	while (request->n_dispatched < request->n_flights) {
-		struct flight *flight = request->flights[request->n_dispatched++];
-
-		release_memory(flight);
-		flight_source_failed(flight, origin, err);
-	}
+	if (!err)
+		source_served(request->layer, request->watch.source_i);
+	fail_rest(request, origin, err);
 	request_end(request);
 }
 
@@ -214,8 +224,12 @@ static struct fetch_request *request_new(struct fetch_layer *layer, struct fligh
 int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_flights,
 	enum priority priority, struct error *err)
 {
-	struct fetch_request *request = request_new(layer, flights, n_flights, priority, err);
+	size_t source_i = source_turn(flights[0]);
+	struct fetch_request *request;
 
+	for (size_t i = 0; i < n_flights; i++)
+		flights[i]->source_i = source_i;
+	request = request_new(layer, flights, n_flights, priority, err);
 	if (!request)
 		return -1;
 	request->fetch = request->source->ops->start(request->source, &request->base);
@@ -240,6 +254,7 @@ int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_f
 		layer->n_background++;
 		layer->fetcher->n_background++;
 	}
+	stall_watch_begin(&request->watch, flights[0]);
 	atomic_fetch_add(&layer->total_requests, 1);
 	return 0;
 }
@@ -253,12 +268,22 @@ void request_cancel_all(struct fetch_layer *layer)
 		struct fetch_request *request = layer->requests;
 
 		request->source->ops->cancel(request->fetch);
-		while (request->n_dispatched < request->n_flights) {
-			struct flight *flight = request->flights[request->n_dispatched++];
+		fail_rest(request, NULL, &err);
+		request_end(request);
+	}
+}
 
-			release_memory(flight);
-			flight_source_failed(flight, NULL, &err);
-		}
+void request_cancel_stalled(struct fetch_layer *layer, uint64_t now_ns)
+{
+	struct fetch_request *following;
+	struct error err;
+
+	for (struct fetch_request *request = layer->requests; request; request = following) {
+		following = request->next;
+		if (!stall_watch_has_stalled(&request->watch, request->n_received, now_ns, &err))
+			continue;
+		request->source->ops->cancel(request->fetch);
+		fail_rest(request, request->base.origin, &err);
 		request_end(request);
 	}
 }

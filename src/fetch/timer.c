@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the fetcher does when time passes: patience ends, failed flights are tried again, quiet
- * moments are used. */
+/* What the fetcher does when time passes: patience ends, failed flights are tried again, stalled
+ * ones elsewhere, quiet moments are used. */
 #include "fetch_internal.h"
 
 #include "base/clock.h"
@@ -13,6 +13,7 @@ void fetcher_on_timer(struct fetcher *fetcher)
 	while (fetcher->waits_head && fetcher->waits_head->fetcher.deadline_ns <= now)
 		wait_time_out(fetcher->waits_head);
 	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
+		fetcher_look_for_stalls(layer, now);
 		fetcher_retry_delayed(layer, now);
 		ahead_follow_notes(layer);
 	}
@@ -31,6 +32,8 @@ void fetcher_arm_timer(struct fetcher *fetcher)
 	for (struct fetch_layer *layer = fetcher->layers; layer; layer = layer->next) {
 		if (layer->next_retry_ns < at)
 			at = layer->next_retry_ns;
+		if (layer->next_stall_ns < at)
+			at = layer->next_stall_ns;
 		look = ahead_next_look_ns(layer, now);
 		at = look < at ? look : at;
 		look = background_next_look_ns(layer, now);

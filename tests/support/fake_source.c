@@ -86,7 +86,7 @@ static void on_timer(void *arg)
 	struct source_request *request = fetch->request;
 	struct error err;
 
-	if (atomic_load(&source->stalls)) {
+	if (atomic_load(&source->stalls) || fetch->sent >= atomic_load(&source->stalls_after)) {
 		loop_timer_set(fetch->timer, 10 * NS_PER_MS);
 		return;
 	}
@@ -94,7 +94,9 @@ static void on_timer(void *arg)
 		end(fetch, &err);
 		return;
 	}
-	for (int i = 0; i < 16 && fetch->sent < request->size; i++) {
+	for (int i = 0; i < 16 && fetch->sent < request->size &&
+			fetch->sent < atomic_load(&source->stalls_after);
+		i++) {
 		if (atomic_load(&source->cuts) && fetch->sent >= request->size / 2) {
 			(void)error_set(&err, ERROR_UNAVAILABLE, "the fake cuts");
 			end(fetch, &err);
@@ -173,4 +175,5 @@ void fake_source_init(struct fake_source *source, struct loop *loop, const uint8
 	source->blob_size = blob_size;
 	source->origin = origin;
 	atomic_init(&source->lies_at, UINT64_MAX);
+	atomic_init(&source->stalls_after, UINT64_MAX);
 }

@@ -29,13 +29,14 @@ struct fake_source {
 	const char *origin;
 	const char *second_origin; /* asked when the first is to be avoided; NULL: none */
 
-	atomic_bool stalls;           /* takes requests and never answers */
-	atomic_bool fails;            /* ERROR_UNAVAILABLE at once */
-	atomic_bool forbids;          /* ERROR_UNAUTHORIZED at once */
-	atomic_bool lies;             /* the first origin flips bits; the second does not */
-	atomic_bool cuts;             /* ends with ERROR_UNAVAILABLE after half of the range */
-	atomic_bool surplus;          /* sends more than was asked for */
-	atomic_uint n_fails;          /* so many times ERROR_UNAVAILABLE, then no more */
+	atomic_bool stalls;                /* takes requests and never answers */
+	atomic_bool fails;                 /* ERROR_UNAVAILABLE at once */
+	atomic_bool forbids;               /* ERROR_UNAUTHORIZED at once */
+	atomic_bool lies;                  /* the first origin flips bits; the second does not */
+	atomic_bool cuts;                  /* ends with ERROR_UNAVAILABLE after half of the range */
+	atomic_bool surplus;               /* sends more than was asked for */
+	atomic_uint_fast64_t stalls_after; /* bytes of a request; UINT64_MAX: not */
+	atomic_uint n_fails;               /* so many times ERROR_UNAVAILABLE, then no more */
 	atomic_uint_fast64_t lies_at; /* the byte of the blob that is wrong; UINT64_MAX: none */
 	atomic_uint delay_us;         /* before each answer */
 
