@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any text as the name of an image; what is accepted has one full form. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oci/image_name.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(const char *text)
+{
+	struct image_name name, again;
+	char full[IMAGE_NAME_TEXT_SIZE], tag[IMAGE_NAME_TEXT_SIZE], twice[IMAGE_NAME_TEXT_SIZE];
+
+	if (image_name_parse(text, &name, NULL) < 0)
+		return;
+	(void)image_name_format(&name, full);
+	if (image_name_parse(full, &again, NULL) < 0 || again.place != name.place ||
+		strcmp(again.path, name.path) != 0 || strcmp(again.tag, name.tag) != 0 ||
+		strcmp(image_name_format(&again, twice), full) != 0)
+		__builtin_trap();
+	(void)image_name_format_tag(&name, tag);
+	if (strncmp(full, tag, strlen(tag)) != 0)
+		__builtin_trap();
+	if (name.place != IMAGE_IN_REGISTRY && !name.path[0])
+		__builtin_trap();
+	if (name.place != IMAGE_IN_REGISTRY && image_name_set_path(&name, "/", NULL) < 0)
+		__builtin_trap();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+
+	if (!text)
+		return 0;
+	if (size > 0)
+		memcpy(text, data, size);
+	text[size] = '\0';
+	check(text);
+	free(text);
+	return 0;
+}
