@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/loop.h"
 #include "base/workers.h"
+#include "chunk/image_source.h"
 #include "chunk/source.h"
 #include "oci/descriptor.h"
 #include "oci/reference.h"
@@ -84,6 +85,10 @@ MUST_CHECK int registry_get_range_unverified(struct registry_client *client,
 MUST_CHECK int registry_source_new(struct registry_client *client,
 	const struct reference *reference, const struct descriptor *descriptor, struct source **out,
 	struct error *err);
+
+/* The image of a reference, from its registry; freed before the client. */
+MUST_CHECK int registry_image_new(struct registry_client *client, const struct reference *reference,
+	struct image_source **out, struct error *err);
 
 /* What one host did for this process: for status. */
 struct registry_host_stats {
