@@ -7,19 +7,22 @@
 
 #include "base/error.h"
 #include "layer/tree.h"
+#include "oci/image_name.h"
 #include "oci/manifest.h"
 #include "oci/platform.h"
-#include "oci/reference.h"
 
 struct registry_client;
 
-/* From a reference to a tree: resolve, manifest, an index per layer, the merged index. */
+/* From a name to a tree: resolve, manifest, an index per layer, the merged index. */
 
-/* When the registry is asked what a tag means. */
+/* When the registry is asked what a tag means. Directories and archives are always asked: that
+ * costs nothing. */
 enum pull_policy {
-	PULL_ALWAYS,  /* ask; when nobody answers, the last known digest with a warning */
-	PULL_MISSING, /* ask only for tags that were never resolved */
-	PULL_NEVER,   /* never contact a registry for names, manifests and indexes */
+	PULL_ALWAYS, /* ask; when no registry answers, the last known digest with a warning */
+	/* Ask only for tags that were never resolved; where the image is no longer in its directory
+	 * or archive, the last known digest with a warning. */
+	PULL_MISSING,
+	PULL_NEVER, /* ask nobody for names, manifests and indexes */
 };
 
 /* Everything an image needs from its process; all borrowed, all outliving the trees. */
@@ -36,7 +39,7 @@ enum image_step { IMAGE_RESOLVING, IMAGE_INDEXING, IMAGE_MERGING, IMAGE_READY };
 
 /* What an image is opened with. */
 struct image_options {
-	const struct reference *reference;
+	const struct image_name *name;
 	const struct platform *platform;
 	const struct digest *layer; /* the tree of this layer alone; NULL for the whole image */
 	enum pull_policy pull;
@@ -52,9 +55,9 @@ struct image_options {
 
 /* What was opened. */
 struct image {
-	struct tree *tree;      /* borrowed from the table */
-	struct digest manifest; /* of the platform manifest */
-	char reference[REFERENCE_TEXT_SIZE];
+	struct tree *tree;                    /* borrowed from the table */
+	struct digest manifest;               /* of the platform manifest */
+	char reference[IMAGE_NAME_TEXT_SIZE]; /* the full name */
 	struct platform platform;
 	size_t n_layers;
 	uint64_t layers_size; /* encoded bytes of all layers */

@@ -45,11 +45,11 @@ struct mount_plan {
 	char log[PATH_MAX]; /* "" for the terminal */
 	char *hosts_dirs;   /* owned; absolute */
 	char *password;     /* owned */
-	char owner[PATH_MAX + REFERENCE_TEXT_SIZE + 32];
-	char reference_text[REFERENCE_TEXT_SIZE];
+	char owner[PATH_MAX + IMAGE_NAME_TEXT_SIZE + 32];
+	char reference_text[IMAGE_NAME_TEXT_SIZE];
 	char layer_text[DIGEST_TEXT_SIZE]; /* "" for the whole image */
 	char platform_text[100];
-	struct reference reference;
+	struct image_name name;
 	struct digest layer;
 	struct platform platform;
 	struct mount_service_options service; /* without callbacks */

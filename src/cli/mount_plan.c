@@ -19,13 +19,26 @@ enum { PREFETCH_AUTO, PREFETCH_ON, PREFETCH_OFF };
 
 enum { PASSWORD_LIMIT = 64 << 10 };
 
+/* The serving process may live in another directory than the one it was started in. */
+static int make_absolute(struct image_name *name, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (name->place == IMAGE_IN_REGISTRY)
+		return 0;
+	if (cli_absolute(name->path, path, err) < 0)
+		return -1;
+	return image_name_set_path(name, path, err);
+}
+
 static int parse_image(struct mount_plan *plan, const char *reference, struct error *err)
 {
 	const struct mount_arguments *arguments = &plan->arguments;
 
-	if (reference_parse(reference, &plan->reference, err) < 0)
+	if (image_name_parse(reference, &plan->name, err) < 0 ||
+		make_absolute(&plan->name, err) < 0)
 		return -1;
-	(void)reference_format(&plan->reference, plan->reference_text);
+	(void)image_name_format(&plan->name, plan->reference_text);
 	if (arguments->layer) {
 		if (digest_parse(arguments->layer, &plan->layer, err) < 0) {
 			if (err)
@@ -41,7 +54,7 @@ static int parse_image(struct mount_plan *plan, const char *reference, struct er
 	return 0;
 }
 
-/* The serving process may live in another directory than the one it was started in. */
+/* As make_absolute(). */
 static int make_hosts_dirs(struct mount_plan *plan, struct error *err)
 {
 	const char *next =
@@ -120,8 +133,12 @@ static int make_paths(struct mount_plan *plan, const char *dir, struct error *er
 /* Nothing of a mount may lie below it: the process that serves it would wait for itself. */
 static int check_paths(const struct mount_plan *plan, struct error *err)
 {
-	const char *const paths[] = {plan->store_dir, plan->run_dir, plan->upper};
+	char image[PATH_MAX] = "";
+	const char *const paths[] = {plan->store_dir, plan->run_dir, plan->upper, image};
 	size_t size = strlen(plan->dir);
+
+	if (plan->name.path[0] && !realpath(plan->name.path, image))
+		(void)snprintf(image, sizeof(image), "%s", plan->name.path);
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		if (strncmp(paths[i], plan->dir, size) == 0 &&
@@ -159,7 +176,7 @@ static void fill_service(struct mount_plan *plan)
 			},
 		.image =
 			{
-				.reference = &plan->reference,
+				.name = &plan->name,
 				.platform = &plan->platform,
 				.layer = arguments->layer ? &plan->layer : NULL,
 				.pull = (enum pull_policy)arguments->pull,

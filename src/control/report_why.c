@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "layer/tree.h"
-#include "oci/reference.h"
+#include "oci/image_name.h"
 
 enum { MAX_FAILURES = 10 };
 
@@ -240,11 +240,12 @@ static int units_to_json(const struct subject *subject, const struct report_why_
 static struct json *sources_to_json(
 	const struct report_context *context, const struct subject *subject)
 {
-	struct reference reference;
+	struct image_name name;
 
-	if (reference_parse(subject->mount->image->reference, &reference, NULL) < 0)
+	if (image_name_parse(subject->mount->image->reference, &name, NULL) < 0 ||
+		name.place != IMAGE_IN_REGISTRY)
 		return json_new_array();
-	return report_hosts(context, reference.registry);
+	return report_hosts(context, name.reference.registry);
 }
 
 static struct json *failures_to_json(const struct subject *subject)

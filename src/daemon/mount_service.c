@@ -75,7 +75,7 @@ static int announce(struct mount_service *service, struct error *err)
 	service->record = (struct mount_record){
 		.pid = getpid(),
 		.dir = options->dir,
-		.reference = reference_format(options->image.reference, service->reference),
+		.reference = image_name_format(options->image.name, service->reference),
 		.layer = service->layer,
 		.platform = platform_format(options->image.platform, service->platform),
 		.manifest = "",

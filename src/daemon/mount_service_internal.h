@@ -24,7 +24,7 @@ struct mount_service {
 	char private_dir[PATH_MAX];
 	char control_dir[PATH_MAX];
 	char control_path[PATH_MAX];
-	char reference[REFERENCE_TEXT_SIZE]; /* what the record points to */
+	char reference[IMAGE_NAME_TEXT_SIZE]; /* what the record points to */
 	char layer[DIGEST_TEXT_SIZE];
 	char platform[100];
 	char manifest[DIGEST_TEXT_SIZE];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a reference to a tree in the table: manifest, layer indexes, merged index, layers. */
+/* From a name to a tree in the table: manifest, layer indexes, merged index, layers. */
 #include "image_internal.h"
 
 #include <errno.h>
@@ -12,13 +12,13 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "index/image_index.h"
+#include "local/local_image.h"
 #include "registry/registry_client.h"
 #include "store/store.h"
 
 /* What is being put together; cleared unless it became a tree. */
 struct assembly {
-	const struct image_context *context;
-	const struct image_options *options;
+	struct image_opening opening; /* its source is owned */
 	struct image_manifest image;
 	const struct descriptor *descriptors; /* of the chosen layers, lowest first */
 	size_t n_layers;
@@ -40,18 +40,20 @@ static void assembly_clear(struct assembly *assembly)
 	free(assembly->layers);
 	free(assembly->layer_ids);
 	image_manifest_clear(&assembly->image);
+	image_source_free(assembly->opening.source);
 }
 
 static void report(const struct assembly *assembly, enum image_step step, size_t n)
 {
-	if (assembly->options->progress)
-		assembly->options->progress(assembly->options->arg, step, n, assembly->n_layers);
+	if (assembly->opening.options->progress)
+		assembly->opening.options->progress(
+			assembly->opening.options->arg, step, n, assembly->n_layers);
 }
 
 static int choose_layers(struct assembly *assembly, struct error *err)
 {
 	const struct manifest *manifest = assembly->image.manifest;
-	const struct digest *wanted = assembly->options->layer;
+	const struct digest *wanted = assembly->opening.options->layer;
 	char text[DIGEST_TEXT_SIZE];
 
 	assembly->descriptors = manifest->layers;
@@ -73,7 +75,7 @@ static int choose_layers(struct assembly *assembly, struct error *err)
 static int index_path(const struct assembly *assembly, const char *folder,
 	const uint8_t key[INDEX_KEY_SIZE], char *out, size_t size, struct error *err)
 {
-	const char *dir = store_dir(assembly->context->store);
+	const char *dir = store_dir(assembly->opening.context->store);
 	char hex[INDEX_KEY_HEX];
 	int length;
 
@@ -114,12 +116,13 @@ static int tree_id_of_file(
 	}
 	if (digest_hasher_final(hasher, &digest, err) < 0)
 		return -1;
-	return store_tree_id(assembly->context->store, digest.bytes, id, err);
+	return store_tree_id(assembly->opening.context->store, digest.bytes, id, err);
 }
 
 static int open_new_layer(struct assembly *assembly, size_t i, struct error *err)
 {
-	const struct image_context *context = assembly->context;
+	const struct image_context *context = assembly->opening.context;
+	struct image_source *image = assembly->opening.source;
 	struct source *source = NULL;
 	struct layer_options options = {
 		.store = context->store,
@@ -130,12 +133,11 @@ static int open_new_layer(struct assembly *assembly, size_t i, struct error *err
 		.descriptor = &assembly->descriptors[i],
 		.sources = &source,
 		.n_sources = 1,
-		.prefetch = assembly->options->prefetch,
-		.background = assembly->options->background,
+		.prefetch = assembly->opening.options->prefetch,
+		.background = assembly->opening.options->background,
 	};
 
-	if (registry_source_new(context->registry, assembly->options->reference,
-		    &assembly->descriptors[i], &source, err) < 0)
+	if (image->ops->open_blob(image, &assembly->descriptors[i], &source, err) < 0)
 		return -1;
 	if (layer_open(&options, &assembly->layers[i], err) < 0) {
 		source->ops->free(source);
@@ -152,7 +154,7 @@ static struct layer *find_open_layer(const struct assembly *assembly, size_t i)
 		if (assembly->layer_ids[j] == assembly->layer_ids[i])
 			return assembly->layers[j];
 	}
-	return tree_table_get_data(assembly->context->trees, assembly->layer_ids[i]);
+	return tree_table_get_data(assembly->opening.context->trees, assembly->layer_ids[i]);
 }
 
 /* One layer of this process is one object, however many images and places in an image use it. */
@@ -181,7 +183,7 @@ static int open_reader(struct assembly *assembly, struct tree *tree, struct erro
 {
 	const struct layer_index **indexes;
 	uint8_t key[INDEX_KEY_SIZE];
-	int images = store_images_fd(assembly->context->store);
+	int images = store_images_fd(assembly->opening.context->store);
 	int result;
 
 	indexes = calloc(assembly->n_layers + 1, sizeof(*indexes));
@@ -222,7 +224,8 @@ static int open_layer_reader(struct assembly *assembly, struct tree *tree, struc
 	if (index_path(assembly, "layers", index->key, tree->index_path, sizeof(tree->index_path),
 		    err) < 0)
 		return -1;
-	return erofs_open(store_layers_fd(assembly->context->store), name, &tree->reader, err);
+	return erofs_open(
+		store_layers_fd(assembly->opening.context->store), name, &tree->reader, err);
 }
 
 /* Moves layers into the tree. */
@@ -234,9 +237,9 @@ static int make_tree(struct assembly *assembly, struct tree **out, struct error 
 
 	if (!tree)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a tree");
-	if (assembly->options->layer) {
+	if (assembly->opening.options->layer) {
 		tree->kind = TREE_LAYER;
-		(void)digest_format(assembly->options->layer, text);
+		(void)digest_format(assembly->opening.options->layer, text);
 		result = open_layer_reader(assembly, tree, err);
 	} else {
 		tree->kind = TREE_IMAGE;
@@ -257,7 +260,7 @@ static int make_tree(struct assembly *assembly, struct tree **out, struct error 
  * faster with the same layer has the one object of it. */
 static int share_layers(const struct assembly *assembly, struct tree *tree, struct error *err)
 {
-	struct tree_table *trees = assembly->context->trees;
+	struct tree_table *trees = assembly->opening.context->trees;
 
 	for (size_t i = 0; i < tree->n_layers; i++) {
 		struct layer *shared;
@@ -282,18 +285,18 @@ static int add_tree(struct assembly *assembly, struct tree **out, struct error *
 	report(assembly, IMAGE_MERGING, 0);
 	if (make_tree(assembly, &tree, err) < 0)
 		return -1;
-	known = tree_table_get(assembly->context->trees, tree->id);
+	known = tree_table_get(assembly->opening.context->trees, tree->id);
 	if (known) {
 		*out = known;
 		return 0;
 	}
 	if (share_layers(assembly, tree, err) < 0)
 		return -1;
-	if (tree_table_add(assembly->context->trees, tree, &taken) == 0) {
+	if (tree_table_add(assembly->opening.context->trees, tree, &taken) == 0) {
 		*out = TAKE_PTR(tree);
 		return 0;
 	}
-	*out = tree_table_get(assembly->context->trees, tree->id);
+	*out = tree_table_get(assembly->opening.context->trees, tree->id);
 	return *out ? 0 : error_set(err, taken.kind, "%s", taken.message);
 }
 
@@ -314,15 +317,32 @@ static void remember(
 		return;
 	for (size_t i = 0; i < tree->n_layers; i++)
 		memcpy(record.layers[i], layer_index_of(tree->layers[i])->key, INDEX_KEY_SIZE);
-	if (store_image_put(assembly->context->store, &record, &err) < 0)
+	if (store_image_put(assembly->opening.context->store, &record, &err) < 0)
 		log_warning("%s is not remembered: %s", reference, err.message);
 	free(record.layers);
+}
+
+static int open_source(struct assembly *assembly, struct error *err)
+{
+	const struct image_context *context = assembly->opening.context;
+	const struct image_name *name = assembly->opening.options->name;
+	const struct local_image_options local = {
+		.name = name,
+		.loop = context->loop,
+		.workers = context->workers,
+	};
+
+	if (name->place == IMAGE_IN_REGISTRY)
+		return registry_image_new(
+			context->registry, &name->reference, &assembly->opening.source, err);
+	return local_image_new(&local, &assembly->opening.source, err);
 }
 
 static int assemble(struct assembly *assembly, struct tree **tree, struct error *err)
 {
 	report(assembly, IMAGE_RESOLVING, 0);
-	if (image_manifest_find(assembly->context, assembly->options, &assembly->image, err) < 0 ||
+	if (open_source(assembly, err) < 0 ||
+		image_manifest_find(&assembly->opening, &assembly->image, err) < 0 ||
 		choose_layers(assembly, err) < 0)
 		return -1;
 
@@ -331,8 +351,8 @@ static int assemble(struct assembly *assembly, struct tree **tree, struct error 
 	assembly->layer_ids = calloc(assembly->n_layers + 1, sizeof(uint32_t));
 	if (!assembly->indexes || !assembly->layers || !assembly->layer_ids)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for the layers of an image");
-	if (image_layer_indexes(assembly->context, assembly->options, assembly->descriptors,
-		    assembly->n_layers, assembly->indexes, &assembly->unverified, err) < 0)
+	if (image_layer_indexes(&assembly->opening, assembly->descriptors, assembly->n_layers,
+		    assembly->indexes, &assembly->unverified, err) < 0)
 		return -1;
 	for (size_t i = 0; i < assembly->n_layers; i++) {
 		if (open_layer(assembly, i, err) < 0)
@@ -345,10 +365,10 @@ int image_open(const struct image_context *context, const struct image_options *
 	struct image *out, struct error *err)
 {
 	CLEANUP(assembly_clear)
-	struct assembly assembly = {.context = context, .options = options};
+	struct assembly assembly = {.opening = {.context = context, .options = options}};
 	struct image image = {0};
 
-	(void)reference_format(options->reference, image.reference);
+	(void)image_name_format(options->name, image.reference);
 	if (assemble(&assembly, &image.tree, err) < 0)
 		return error_prefix(err, "image %s", image.reference);
 

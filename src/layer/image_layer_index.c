@@ -3,13 +3,11 @@
  * built from the end of the blob. */
 #include "image_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "format/detect.h"
 #include "format/estargz.h"
-#include "registry/registry_client.h"
 #include "store/store.h"
 
 /* Enough for the footer and, in most layers, the whole table: one request. */
@@ -28,20 +26,20 @@ static void tail_clear(struct tail *tail)
 	buffer_free(&tail->bytes);
 }
 
-static int read_range(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, uint64_t off, uint64_t size, struct buffer *out,
-	struct error *err)
+static int read_range(const struct image_opening *opening, const struct descriptor *descriptor,
+	uint64_t off, uint64_t size, struct buffer *out, struct error *err)
 {
-	if (options->pull == PULL_NEVER)
+	struct image_source *source = opening->source;
+
+	if (opening->options->pull == PULL_NEVER)
 		return error_set(err, ERROR_NOT_FOUND,
 			"it has no index in this store and --pull=never forbids to ask");
-	return registry_get_range_unverified(
-		context->registry, options->reference, descriptor, off, size, out, err);
+	return source->ops->get_range_unverified(source, descriptor, off, size, out, err);
 }
 
 /* Makes the tail reach down to off. */
-static int tail_extend(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, struct tail *tail, uint64_t off, struct error *err)
+static int tail_extend(const struct image_opening *opening, const struct descriptor *descriptor,
+	struct tail *tail, uint64_t off, struct error *err)
 {
 	CLEANUP(buffer_free) struct buffer more = {0};
 
@@ -52,7 +50,7 @@ static int tail_extend(const struct image_context *context, const struct image_o
 			"its table of contents has %llu bytes, at most %llu are accepted",
 			(unsigned long long)(descriptor->size - off),
 			(unsigned long long)MAX_ENCODED_TOC);
-	if (read_range(context, options, descriptor, off, tail->off - off, &more, err) < 0)
+	if (read_range(opening, descriptor, off, tail->off - off, &more, err) < 0)
 		return -1;
 	if (buffer_append(&more, tail->bytes.data, tail->bytes.size) < 0)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
@@ -64,19 +62,18 @@ static int tail_extend(const struct image_context *context, const struct image_o
 }
 
 /* The layer of the companion image that holds our table of contents. */
-static int find_external_layer(const struct image_context *context,
-	const struct image_options *options, const struct reference *companion,
-	const struct digest *layer, struct descriptor *out, struct error *err)
+static int find_external_layer(const struct image_opening *opening, const struct digest *layer,
+	struct descriptor *out, struct error *err)
 {
+	struct image_source *source = opening->source;
 	CLEANUP(manifest_freep) struct manifest *manifest = NULL;
 	CLEANUP(buffer_free) struct buffer document = {0};
 	struct digest digest;
 	char media_type[128];
 	char wanted[DIGEST_TEXT_SIZE];
 
-	if (registry_resolve(context->registry, companion, &digest, media_type, err) < 0 ||
-		image_document(context, companion, options->pull, &digest, media_type, &document,
-			err) < 0 ||
+	if (source->ops->resolve(source, ESTARGZ_EXTERNAL_TAG_SUFFIX, &digest, err) < 0 ||
+		image_document(opening, &digest, media_type, &document, err) < 0 ||
 		manifest_parse(document.data, document.size, &manifest, err) < 0)
 		return -1;
 	(void)digest_format(layer, wanted);
@@ -90,53 +87,41 @@ static int find_external_layer(const struct image_context *context,
 	return error_set(err, ERROR_NOT_FOUND, "it has no table of contents for %s", wanted);
 }
 
-static int external_toc(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, struct buffer *out, struct error *err)
+static int external_toc(const struct image_opening *opening, const struct descriptor *descriptor,
+	struct buffer *out, struct error *err)
 {
 	CLEANUP(descriptor_clear) struct descriptor toc = {0};
-	struct reference companion = *options->reference;
-	char text[REFERENCE_TEXT_SIZE];
-	size_t used = strlen(companion.tag);
+	struct image_source *source = opening->source;
 
-	if (used == 0 || used + strlen(ESTARGZ_EXTERNAL_TAG_SUFFIX) >= sizeof(companion.tag))
-		return error_set(err, ERROR_NOT_FOUND,
-			"its table of contents is in the image <tag>%s, and this reference has no "
-			"tag: mount it by name:tag or name:tag@digest",
-			ESTARGZ_EXTERNAL_TAG_SUFFIX);
-	if (options->pull == PULL_NEVER)
+	if (opening->options->pull == PULL_NEVER)
 		return error_set(err, ERROR_NOT_FOUND,
 			"it has no index in this store and --pull=never forbids to ask");
-	companion.has_digest = false;
-	(void)snprintf(companion.tag + used, sizeof(companion.tag) - used, "%s",
-		ESTARGZ_EXTERNAL_TAG_SUFFIX);
-	if (find_external_layer(context, options, &companion, &descriptor->digest, &toc, err) < 0 ||
-		registry_get_blob(context->registry, &companion, &toc, MAX_ENCODED_TOC, out, err) <
-			0)
-		return error_prefix(err, "external table of contents in %s",
-			reference_format(&companion, text));
+	if (find_external_layer(opening, &descriptor->digest, &toc, err) < 0 ||
+		source->ops->get_blob(source, &toc, MAX_ENCODED_TOC, out, err) < 0)
+		return error_prefix(
+			err, "external table of contents in <tag>%s", ESTARGZ_EXTERNAL_TAG_SUFFIX);
 	return 0;
 }
 
 /* The encoded table of contents, whichever way the layer carries it. */
-static int find_toc(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, struct buffer *out, uint64_t *payload_end,
-	struct error *err)
+static int find_toc(const struct image_opening *opening, const struct descriptor *descriptor,
+	struct buffer *out, uint64_t *payload_end, struct error *err)
 {
 	CLEANUP(tail_clear) struct tail tail = {0};
 	struct estargz_footer footer;
 	uint64_t start;
 
 	tail.off = descriptor->size > TAIL_SIZE ? descriptor->size - TAIL_SIZE : 0;
-	if (read_range(context, options, descriptor, tail.off, descriptor->size - tail.off,
-		    &tail.bytes, err) < 0 ||
+	if (read_range(opening, descriptor, tail.off, descriptor->size - tail.off, &tail.bytes,
+		    err) < 0 ||
 		detect_estargz_footer(descriptor, tail.bytes.data, tail.bytes.size, &footer, err) <
 			0)
 		return -1;
 	if (footer.kind == ESTARGZ_EXTERNAL) {
 		*payload_end = descriptor->size - footer.size;
-		return external_toc(context, options, descriptor, out, err);
+		return external_toc(opening, descriptor, out, err);
 	}
-	if (tail_extend(context, options, descriptor, &tail, footer.toc_off, err) < 0)
+	if (tail_extend(opening, descriptor, &tail, footer.toc_off, err) < 0)
 		return -1;
 	*payload_end = footer.toc_off;
 	start = footer.toc_off - tail.off;
@@ -163,10 +148,10 @@ static int build_index(const struct image_context *context, const struct descrip
 }
 
 /* Without an authenticated digest the bytes themselves are the identity of the table. */
-static int unverified_index(const struct image_context *context,
-	const struct image_options *options, const struct descriptor *descriptor,
-	struct layer_index **out, struct error *err)
+static int unverified_index(const struct image_opening *opening,
+	const struct descriptor *descriptor, struct layer_index **out, struct error *err)
 {
+	const struct image_context *context = opening->context;
 	CLEANUP(buffer_free) struct buffer encoded = {0};
 	struct estargz_toc_options toc_options = {
 		.allow_unverified = true,
@@ -175,7 +160,7 @@ static int unverified_index(const struct image_context *context,
 	uint8_t key[INDEX_KEY_SIZE];
 	struct digest digest;
 
-	if (find_toc(context, options, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
+	if (find_toc(opening, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
 		digest_compute(DIGEST_SHA256, encoded.data, encoded.size, &digest, err) < 0 ||
 		layer_index_key(&descriptor->digest, UNVERIFIED_FORMAT, &digest, key, err) < 0 ||
 		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
@@ -185,10 +170,11 @@ static int unverified_index(const struct image_context *context,
 
 /* @allow_unverified: units without a digest are accepted, in an index with a key of its own, so
  * that nobody finds it who did not ask for that. */
-static int trusted_index(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, const struct detected_layer *detected,
-	bool allow_unverified, struct layer_index **out, struct error *err)
+static int trusted_index(const struct image_opening *opening, const struct descriptor *descriptor,
+	const struct detected_layer *detected, bool allow_unverified, struct layer_index **out,
+	struct error *err)
 {
+	const struct image_context *context = opening->context;
 	CLEANUP(buffer_free) struct buffer encoded = {0};
 	struct estargz_toc_options toc_options = {
 		.toc_digest = &detected->toc_digest,
@@ -209,28 +195,28 @@ static int trusted_index(const struct image_context *context, const struct image
 	else if (err->kind != ERROR_NOT_FOUND)
 		return -1;
 
-	if (find_toc(context, options, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
+	if (find_toc(opening, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
 		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
 		return -1;
 	return layer_index_open(store_layers_fd(context->store), key, out, err);
 }
 
-int image_layer_index(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *descriptor, struct layer_index **out, bool *unverified,
-	struct error *err)
+int image_layer_index(const struct image_opening *opening, const struct descriptor *descriptor,
+	struct layer_index **out, bool *unverified, struct error *err)
 {
+	bool allow_unverified = opening->options->allow_unverified;
 	struct detected_layer detected;
 
-	if (detect_layer(descriptor, options->allow_unverified, &detected, err) < 0)
+	if (detect_layer(descriptor, allow_unverified, &detected, err) < 0)
 		return -1;
 	if (!detected.has_toc_digest) {
 		*unverified = true;
-		return unverified_index(context, options, descriptor, out, err);
+		return unverified_index(opening, descriptor, out, err);
 	}
-	if (trusted_index(context, options, descriptor, &detected, false, out, err) == 0)
+	if (trusted_index(opening, descriptor, &detected, false, out, err) == 0)
 		return 0;
-	if (err->kind != ERROR_UNSUPPORTED || !options->allow_unverified)
+	if (err->kind != ERROR_UNSUPPORTED || !allow_unverified)
 		return -1;
 	*unverified = true;
-	return trusted_index(context, options, descriptor, &detected, true, out, err);
+	return trusted_index(opening, descriptor, &detected, true, out, err);
 }

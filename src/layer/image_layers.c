@@ -8,8 +8,7 @@
 enum { MAX_THREADS = 8 };
 
 struct job {
-	const struct image_context *context;
-	const struct image_options *options;
+	const struct image_opening *opening;
 	const struct descriptor *layers;
 	size_t n_layers;
 	struct layer_index **indexes;
@@ -24,15 +23,16 @@ struct job {
 static void finish_layer(
 	struct job *job, size_t i, int result, bool unverified, const struct error *err)
 {
+	const struct image_options *options = job->opening->options;
 	char text[DIGEST_TEXT_SIZE];
 
 	pthread_mutex_lock(&job->lock);
 	if (result == 0) {
 		job->n_ready++;
 		job->unverified |= unverified;
-		if (job->options->progress)
-			job->options->progress(
-				job->options->arg, IMAGE_INDEXING, job->n_ready, job->n_layers);
+		if (options->progress)
+			options->progress(
+				options->arg, IMAGE_INDEXING, job->n_ready, job->n_layers);
 	} else if (!job->failed) {
 		job->failed = true;
 		job->err = *err;
@@ -57,19 +57,17 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&job->lock);
 		if (i >= job->n_layers)
 			return NULL;
-		result = image_layer_index(job->context, job->options, &job->layers[i],
-			&job->indexes[i], &unverified, &err);
+		result = image_layer_index(
+			job->opening, &job->layers[i], &job->indexes[i], &unverified, &err);
 		finish_layer(job, i, result, unverified, &err);
 	}
 }
 
-int image_layer_indexes(const struct image_context *context, const struct image_options *options,
-	const struct descriptor *layers, size_t n_layers, struct layer_index **indexes,
-	bool *unverified, struct error *err)
+int image_layer_indexes(const struct image_opening *opening, const struct descriptor *layers,
+	size_t n_layers, struct layer_index **indexes, bool *unverified, struct error *err)
 {
 	struct job job = {
-		.context = context,
-		.options = options,
+		.opening = opening,
 		.layers = layers,
 		.n_layers = n_layers,
 		.indexes = indexes,

@@ -48,6 +48,28 @@ static void fail_with(const struct mount_arguments *arguments, const char *refer
 		fail_msg("kind %d: %s", err.kind, err.message);
 }
 
+static void images_in_files_get_absolute_paths_outside_of_the_mount(void **state)
+{
+	const struct scratch *scratch = *state;
+	const struct mount_arguments arguments = {.common.store = "store"};
+	struct mount_plan plan;
+	struct error err = {0};
+	char expected[600];
+
+	if (mount_plan_make(&arguments, "oci:layout/:v1@" DIGEST, "mnt", &plan, &err) < 0)
+		fail_msg("%s", err.message);
+	(void)snprintf(expected, sizeof(expected), "oci:%s/layout:v1@" DIGEST, scratch->path);
+	assert_string_equal(plan.reference_text, expected);
+	assert_ptr_equal(plan.service.image.name, &plan.name);
+	mount_plan_clear(&plan);
+	/* Whoever serves the mount would wait for itself. */
+	assert_int_equal(mkdir("mnt/layout", 0755), 0);
+	assert_int_equal(symlink("mnt/layout", "link"), 0);
+	fail_with(&arguments, "oci:mnt/layout", "mnt", ERROR_INVALID, "would be hidden");
+	fail_with(&arguments, "oci:link", "mnt", ERROR_INVALID, "would be hidden");
+	fail_with(&arguments, "oci:", "mnt", ERROR_INVALID, "oci:DIR[:TAG]");
+}
+
 static void paths_become_absolute_and_references_normal(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -166,6 +188,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_SCRATCH(paths_become_absolute_and_references_normal),
+		WITH_SCRATCH(images_in_files_get_absolute_paths_outside_of_the_mount),
 		WITH_SCRATCH(only_what_is_read_is_fetched_when_that_is_asked_for),
 		WITH_SCRATCH(nothing_of_a_mount_may_lie_below_it),
 		WITH_SCRATCH(mistakes_are_found_before_anything_is_started),

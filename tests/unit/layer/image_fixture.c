@@ -291,12 +291,12 @@ int image_try(struct image_fixture *fixture, const char *name, const struct imag
 	struct image *out, struct error *err)
 {
 	struct image_options all = *options;
-	struct reference reference;
+	struct image_name parsed;
 	char text[512];
 
 	(void)snprintf(text, sizeof(text), "%s/%s", fixture->host, name);
-	require(reference_parse(text, &reference, err), err);
-	all.reference = &reference;
+	require(image_name_parse(text, &parsed, err), err);
+	all.name = &parsed;
 	return image_open(&fixture->context, &all, out, err);
 }
 

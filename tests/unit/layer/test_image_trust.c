@@ -215,19 +215,31 @@ static void an_index_leads_to_the_wanted_platform(void **state)
 	assert_int_equal(image_n_requests(f), n);
 }
 
-static void an_index_inside_an_index_is_refused(void **state)
+static void an_index_inside_an_index_is_followed_but_not_for_ever(void **state)
 {
 	struct image_fixture *f = *state;
 	const struct layer_text layer = {.blob = "ctr-remote-plain"};
 	struct digest digest = image_push(f, "app", "arm", &layer, 1);
 	struct platform arm;
 	const struct image_options options = {.pull = PULL_MISSING, .platform = &arm};
+	struct digest manifest;
+	struct image image;
 
 	assert_int_equal(platform_parse("linux/arm64", &arm, NULL), 0);
-	push_index(f, "inner", &digest, MANIFEST_TYPE, "arm64");
-	assert_int_equal(digest_parse(image_object(f, "app", "inner")->digest, &digest, NULL), 0);
-	push_index(f, "outer", &digest, INDEX_TYPE, "arm64");
-	image_must_fail(f, "app:outer", &options, ERROR_UNSUPPORTED, "index inside an index");
+	manifest = digest;
+	push_index(f, "1", &digest, MANIFEST_TYPE, "arm64");
+	for (unsigned depth = 2; depth <= 5; depth++) {
+		char inner[4], outer[4];
+
+		(void)snprintf(inner, sizeof(inner), "%u", depth - 1);
+		(void)snprintf(outer, sizeof(outer), "%u", depth);
+		assert_int_equal(
+			digest_parse(image_object(f, "app", inner)->digest, &digest, NULL), 0);
+		push_index(f, outer, &digest, INDEX_TYPE, "arm64");
+	}
+	image = image_must_open(f, "app:4", &options);
+	assert_true(digest_equal(&image.manifest, &manifest));
+	image_must_fail(f, "app:5", &options, ERROR_UNSUPPORTED, "more than 4 indexes");
 }
 
 static void a_manifest_of_other_bytes_is_refused_and_not_kept(void **state)
@@ -358,7 +370,7 @@ int main(void)
 		TRUST_TEST(documents_that_are_no_manifests_are_refused),
 		TRUST_TEST(an_image_without_layers_is_refused),
 		TRUST_TEST(an_index_leads_to_the_wanted_platform),
-		TRUST_TEST(an_index_inside_an_index_is_refused),
+		TRUST_TEST(an_index_inside_an_index_is_followed_but_not_for_ever),
 		TRUST_TEST(a_manifest_of_other_bytes_is_refused_and_not_kept),
 		TRUST_TEST(a_type_that_one_registry_claims_is_not_kept_for_others),
 		TRUST_TEST(a_damaged_index_or_one_of_another_version_is_made_anew),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files below the path of an image. */
+#include <limits.h>
+#include <stdio.h>
+
+#include "local_internal.h"
+
+static int open_in_directory(const struct local_image *image, const char *path,
+	struct local_range *out, struct error *err)
+{
+	char name[PATH_MAX];
+	int size = snprintf(name, sizeof(name), "%s/%s", image->name.path, path);
+	struct local_file *file;
+
+	if (size < 0 || (size_t)size >= sizeof(name))
+		return error_set(err, ERROR_INVALID, "the path is too long: %.200s...", name);
+	if (local_file_open(name, &file, err) < 0)
+		return -1;
+	*out = (struct local_range){.file = file, .size = file->size};
+	return 0;
+}
+
+int local_open(
+	struct local_image *image, const char *path, struct local_range *out, struct error *err)
+{
+	return open_in_directory(image, path, out, err);
+}
