@@ -2,9 +2,11 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "chunk/span.h"
 #include "format/toc.h"
 #include "index/erofs_reader.h"
 #include "index/unit_table.h"
@@ -23,6 +25,8 @@ struct layer_index_build_options {
 	const uint8_t *key; /* INDEX_KEY_SIZE bytes */
 	const struct digest *blob;
 	uint64_t blob_size;
+	const struct unit_span *spans; /* in which chunks lie; those without chunks are left out */
+	size_t n_spans;
 };
 
 /**

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "chunk/span.h"
 #include "chunk/unit.h"
 #include "oci/digest.h"
 
@@ -20,6 +22,7 @@ struct unit_table_header {
 	uint64_t data_size;     /* bytes of the data space, a multiple of 4096 */
 	uint64_t prefetch_size; /* blob bytes [0, prefetch_size) are wanted at once */
 	uint64_t n_units;
+	uint64_t n_spans;
 };
 
 /* Rows may come in any order; they are sorted by data_off. Overlaps, empty units and ranges
@@ -28,6 +31,18 @@ struct unit_table_header {
 MUST_CHECK int unit_table_write(int dir_fd, const char *name,
 	const struct unit_table_header *header, struct unit *units, size_t n_units,
 	struct error *err);
+
+/**
+ * unit_table_write_spans() - the same for units of which some lie in spans.
+ * @spans: in any order; they are sorted by blob_off. Those without a unit are left out. Their
+ *         digests and windows come from outside: units that do not fit theirs, and spans that are
+ *         none, are ERROR_FORMAT.
+ *
+ * Without spans the file is the same as that of unit_table_write().
+ */
+MUST_CHECK int unit_table_write_spans(int dir_fd, const char *name,
+	const struct unit_table_header *header, struct unit *units, size_t n_units,
+	struct unit_span *spans, size_t n_spans, struct error *err);
 
 /* Checks header, checksum and every row, so that nothing below can fail on hostile bytes. */
 MUST_CHECK int unit_table_open(
@@ -54,3 +69,8 @@ MUST_CHECK int unit_table_by_blob(
 /* The position in blob order of a row: the inverse of unit_table_by_blob(). */
 MUST_CHECK int unit_table_blob_rank(
 	const struct unit_table *table, uint64_t row, uint64_t *i, struct error *err);
+
+/* The span whose encoded bytes begin at blob_off; *found false when the units there need none. Its
+ * window is borrowed from the table. */
+MUST_CHECK int unit_table_span(const struct unit_table *table, uint64_t blob_off, bool *found,
+	struct unit_span *out, struct error *err);

@@ -112,16 +112,19 @@ int layer_place_data(struct layer_builder *builder, int dir_fd, const char *name
 {
 	const struct layer_index_build_options *options = builder->options;
 	CLEANUP(cleanup_free) struct unit *units = NULL;
+	CLEANUP(cleanup_free) struct unit_span *spans = NULL;
 	struct unit_table_header header = {.blob = *options->blob,
 		.blob_size = options->blob_size,
-		.prefetch_size = builder->toc->prefetch_size};
+		.prefetch_size = builder->toc->prefetch_size,
+		.n_spans = options->n_spans};
 	uint64_t n_chunks = 0, n = 0;
 
 	if (sort_files(builder, &n_chunks, err) < 0 ||
 		place_files(builder, &header.data_size, err) < 0)
 		return -1;
 	units = calloc(n_chunks + 1, sizeof(*units));
-	if (!units)
+	spans = calloc(options->n_spans + 1, sizeof(*spans));
+	if (!units || !spans)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for %" PRIu64 " units", n_chunks);
 	memcpy(header.key, options->key, INDEX_KEY_SIZE);
 	if (header.prefetch_size > header.blob_size)
@@ -134,7 +137,10 @@ int layer_place_data(struct layer_builder *builder, int dir_fd, const char *name
 			return error_prefix(err, "entry '%.100s'", entry->name);
 		n += entry->n_chunks;
 	}
-	if (unit_table_write(dir_fd, name, &header, units, n, err) < 0)
+	if (options->n_spans > 0)
+		memcpy(spans, options->spans, options->n_spans * sizeof(*spans));
+	if (unit_table_write_spans(dir_fd, name, &header, units, n, spans, options->n_spans, err) <
+		0)
 		return -1;
 	*ret_data_size = header.data_size;
 	return 0;

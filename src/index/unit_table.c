@@ -9,6 +9,25 @@
 #include "base/bytes.h"
 #include "crc32c.h"
 
+static bool all_zero(const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (data[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+static const char *in_span_problem(const struct unit *unit, const struct unit_table_header *header)
+{
+	if (header->n_spans == 0)
+		return "is verified by a span, and there is none";
+	if (unit->flags & (UNIT_ZEROS | UNIT_UNVERIFIED))
+		return "has flags that contradict each other";
+	return all_zero(unit->digest, sizeof(unit->digest)) ? NULL
+							    : "has a digest beside its span's";
+}
+
 const char *unit_problem(const struct unit *unit, const struct unit_table_header *header)
 {
 	uint64_t end;
@@ -25,8 +44,10 @@ const char *unit_problem(const struct unit *unit, const struct unit_table_header
 		return "has decoded bytes beyond all limits";
 	if (unit->codec > CODEC_ZSTD)
 		return "has an unknown codec";
-	if (unit->flags & ~(unsigned)(UNIT_ZEROS | UNIT_UNVERIFIED))
+	if (unit->flags & ~(unsigned)(UNIT_ZEROS | UNIT_UNVERIFIED | UNIT_IN_SPAN))
 		return "has unknown flags";
+	if (unit->flags & UNIT_IN_SPAN)
+		return in_span_problem(unit, header);
 	return NULL;
 }
 
@@ -48,7 +69,7 @@ uint32_t unit_table_crc(const uint8_t *data, size_t size)
 	return crc32c(crc, data + HEADER_N_UNITS, size - HEADER_N_UNITS);
 }
 
-static void decode_row(const uint8_t *row, struct unit *out)
+void unit_row_decode(const uint8_t *row, struct unit *out)
 {
 	out->data_off = le64_load(row + ROW_DATA_OFF);
 	out->size = le64_load(row + ROW_SIZE);
@@ -60,42 +81,59 @@ static void decode_row(const uint8_t *row, struct unit *out)
 	out->flags = row[ROW_FLAGS];
 }
 
-static bool all_zero(const uint8_t *data, size_t size)
+static int check_version(const uint8_t *data, size_t size, struct error *err)
 {
-	for (size_t i = 0; i < size; i++) {
-		if (data[i] != 0)
-			return false;
-	}
-	return true;
+	uint32_t version;
+
+	if (size < UNIT_TABLE_HEADER_SIZE || memcmp(data, UNIT_TABLE_MAGIC, 8) != 0)
+		return error_set(err, ERROR_FORMAT, "not a unit table");
+	version = le32_load(data + HEADER_VERSION);
+	if (version != UNIT_TABLE_VERSION && version != UNIT_TABLE_VERSION_SPANS)
+		return error_set(err, ERROR_UNSUPPORTED, "unit table of version %" PRIu32, version);
+	if (unit_table_crc(data, size) != le32_load(data + HEADER_CRC))
+		return error_set(err, ERROR_FORMAT, "wrong checksum");
+	if ((version == UNIT_TABLE_VERSION_SPANS) != (le64_load(data + HEADER_N_SPANS) > 0))
+		return error_set(
+			err, ERROR_FORMAT, "spans in a table of version %" PRIu32, version);
+	return 0;
+}
+
+/* That the parts make up the file. */
+static int check_size(const struct unit_table *table, size_t size, struct error *err)
+{
+	const struct unit_table_header *header = &table->header;
+	uint64_t rest = size - UNIT_TABLE_HEADER_SIZE;
+
+	if (header->n_units <= UNIT_TABLE_MAX_UNITS && header->n_spans <= UNIT_TABLE_MAX_UNITS &&
+		table->windows_size <= rest &&
+		rest - table->windows_size ==
+			header->n_units * (UNIT_TABLE_ROW_SIZE + 2 * sizeof(uint32_t)) +
+				header->n_spans * SPAN_ROW_SIZE)
+		return 0;
+	return error_set(err, ERROR_FORMAT,
+		"%" PRIu64 " units and %" PRIu64 " spans do not make %zu bytes", header->n_units,
+		header->n_spans, size);
 }
 
 static int parse_header(
 	const uint8_t *data, size_t size, struct unit_table *table, struct error *err)
 {
 	struct unit_table_header *header = &table->header;
-	uint64_t rest;
 
-	if (size < UNIT_TABLE_HEADER_SIZE || memcmp(data, UNIT_TABLE_MAGIC, 8) != 0)
-		return error_set(err, ERROR_FORMAT, "not a unit table");
-	if (le32_load(data + HEADER_VERSION) != UNIT_TABLE_VERSION)
-		return error_set(err, ERROR_UNSUPPORTED, "unit table of version %" PRIu32,
-			le32_load(data + HEADER_VERSION));
-	if (unit_table_crc(data, size) != le32_load(data + HEADER_CRC))
-		return error_set(err, ERROR_FORMAT, "wrong checksum");
-
+	if (check_version(data, size, err) < 0)
+		return -1;
 	header->n_units = le64_load(data + HEADER_N_UNITS);
+	header->n_spans = le64_load(data + HEADER_N_SPANS);
 	header->data_size = le64_load(data + HEADER_DATA_SIZE);
 	header->blob_size = le64_load(data + HEADER_BLOB_SIZE);
 	header->prefetch_size = le64_load(data + HEADER_PREFETCH_SIZE);
 	memcpy(header->key, data + HEADER_KEY, sizeof(header->key));
 	header->blob.algorithm = le32_load(data + HEADER_BLOB_ALGORITHM);
 	memcpy(header->blob.bytes, data + HEADER_BLOB_DIGEST, DIGEST_MAX_SIZE);
+	table->windows_size = le64_load(data + HEADER_WINDOWS_SIZE);
 
-	rest = size - UNIT_TABLE_HEADER_SIZE;
-	if (header->n_units > UNIT_TABLE_MAX_UNITS ||
-		rest != header->n_units * (UNIT_TABLE_ROW_SIZE + 2 * sizeof(uint32_t)))
-		return error_set(err, ERROR_FORMAT, "%" PRIu64 " units do not make %zu bytes",
-			header->n_units, size);
+	if (check_size(table, size, err) < 0)
+		return -1;
 	if (header->data_size % 4096 != 0 || header->prefetch_size > header->blob_size)
 		return error_set(err, ERROR_FORMAT, "sizes that contradict each other");
 	if (header->blob.algorithm != DIGEST_SHA256 && header->blob.algorithm != DIGEST_SHA512)
@@ -114,7 +152,7 @@ static int check_rows(const struct unit_table *table, struct error *err)
 		const char *problem;
 		struct unit unit;
 
-		decode_row(row, &unit);
+		unit_row_decode(row, &unit);
 		problem = unit_problem(&unit, &table->header);
 		if (!problem && unit.data_off < end)
 			problem = "overlaps the unit before it";
@@ -139,7 +177,7 @@ static int check_orders(const struct unit_table *table, struct error *err)
 
 		if (row >= n || le32_load(table->ranks + row * sizeof(uint32_t)) != i)
 			return error_set(err, ERROR_FORMAT, "order of the blob is broken");
-		decode_row(table->rows + row * (uint64_t)UNIT_TABLE_ROW_SIZE, &unit);
+		unit_row_decode(table->rows + row * (uint64_t)UNIT_TABLE_ROW_SIZE, &unit);
 		if (i > 0 && !unit_before_in_blob(&previous, &unit))
 			return error_set(err, ERROR_FORMAT, "units are not in order of the blob");
 		previous = unit;
@@ -154,12 +192,14 @@ int unit_table_parse(const uint8_t *data, size_t size, struct unit_table *table,
 	table->rows = data + UNIT_TABLE_HEADER_SIZE;
 	table->by_blob = table->rows + table->header.n_units * UNIT_TABLE_ROW_SIZE;
 	table->ranks = table->by_blob + table->header.n_units * sizeof(uint32_t);
-	if (check_rows(table, err) < 0)
+	table->spans = table->ranks + table->header.n_units * sizeof(uint32_t);
+	table->windows = table->spans + table->header.n_spans * SPAN_ROW_SIZE;
+	if (check_rows(table, err) < 0 || check_orders(table, err) < 0)
 		return -1;
-	return check_orders(table, err);
+	return unit_table_check_spans(table, err);
 }
 
-static int disk_failed(const struct unit_table *table, struct error *err)
+int unit_table_disk_failed(const struct unit_table *table, struct error *err)
 {
 	return error_set(err, ERROR_IO,
 		"the disk under a unit table of %" PRIu64 " units failed or its file was changed",
@@ -212,9 +252,9 @@ int unit_table_get(const struct unit_table *table, uint64_t i, struct unit *out,
 	if (i >= table->header.n_units)
 		return error_set(err, ERROR_INTERNAL, "unit %" PRIu64 " of %" PRIu64, i,
 			table->header.n_units);
-	decode_row(table->rows + i * UNIT_TABLE_ROW_SIZE, &unit);
+	unit_row_decode(table->rows + i * UNIT_TABLE_ROW_SIZE, &unit);
 	if (mapping_failed(&table->mapping) || unit_problem(&unit, &table->header))
-		return disk_failed(table, err);
+		return unit_table_disk_failed(table, err);
 	*out = unit;
 	return 0;
 }
@@ -269,7 +309,7 @@ int unit_table_range(const struct unit_table *table, uint64_t off, uint64_t size
 	low = first_ending_after(table, off);
 	high = size == 0 ? low : first_starting_at(table, low, end);
 	if (mapping_failed(&table->mapping))
-		return disk_failed(table, err);
+		return unit_table_disk_failed(table, err);
 	*first = low;
 	*n = high - low;
 	return 0;
@@ -285,7 +325,7 @@ static int load_order(const struct unit_table *table, const uint8_t *order, uint
 			table->header.n_units);
 	value = le32_load(order + i * sizeof(uint32_t));
 	if (mapping_failed(&table->mapping) || value >= table->header.n_units)
-		return disk_failed(table, err);
+		return unit_table_disk_failed(table, err);
 	*out = value;
 	return 0;
 }

@@ -5,10 +5,13 @@
 #include "index/unit_table.h"
 
 /* The file: a header of UNIT_TABLE_HEADER_SIZE bytes, then n_units rows in order of data_off, then
- * n_units u32 (the row that is i-th in order of the blob), then n_units u32 (the inverse of that).
+ * n_units u32 (the row that is i-th in order of the blob), then n_units u32 (the inverse of that),
+ * then n_spans rows in order of blob_off, then their packed windows in the same order.
  * Everything is little-endian; numbers below are byte positions. */
 enum {
+	/* The first version knows no spans, and is still what a table without them is. */
 	UNIT_TABLE_VERSION = 1,
+	UNIT_TABLE_VERSION_SPANS = 2,
 	UNIT_TABLE_HEADER_SIZE = 256,
 	UNIT_TABLE_ROW_SIZE = 80,
 	UNIT_TABLE_MAX_UNITS = 1 << 30,
@@ -23,7 +26,9 @@ enum {
 	HEADER_KEY = 48,
 	HEADER_BLOB_ALGORITHM = 80,
 	HEADER_BLOB_DIGEST = 88,
-	HEADER_RESERVED = 152, /* zeros to the end of the header */
+	HEADER_N_SPANS = 152,
+	HEADER_WINDOWS_SIZE = 160, /* bytes of all windows */
+	HEADER_RESERVED = 168,     /* zeros to the end of the header */
 
 	ROW_DATA_OFF = 0,
 	ROW_SIZE = 8,
@@ -34,6 +39,20 @@ enum {
 	ROW_CODEC = 72,
 	ROW_FLAGS = 73,
 	ROW_RESERVED = 74, /* zeros to the end of the row */
+
+	SPAN_ROW_SIZE = 80,
+	SPAN_BLOB_OFF = 0,
+	SPAN_BLOB_SIZE = 8,
+	SPAN_DECODED_SIZE = 16,
+	SPAN_DIGEST = 24,
+	SPAN_WINDOW_OFF = 56, /* among the windows */
+	SPAN_PACKED_SIZE = 64,
+	SPAN_DIGEST_KIND = 68,
+	SPAN_CODEC = 69,
+	SPAN_IN_MEMBER = 70,
+	SPAN_BITS = 71,
+	SPAN_END_BITS = 72,
+	SPAN_RESERVED = 73, /* zeros to the end of the row */
 };
 
 #define UNIT_TABLE_MAGIC "varveunt"
@@ -43,6 +62,9 @@ struct unit_table {
 	const uint8_t *rows;
 	const uint8_t *by_blob;
 	const uint8_t *ranks;
+	const uint8_t *spans;
+	const uint8_t *windows;
+	uint64_t windows_size;
 	struct unit_table_header header;
 };
 
@@ -52,6 +74,17 @@ const char *unit_problem(const struct unit *unit, const struct unit_table_header
 
 /* True when a goes before b in order of the blob. */
 bool unit_before_in_blob(const struct unit *a, const struct unit *b);
+
+/* unit_table_span.c */
+void span_row_encode(const struct unit_span *span, uint64_t window_off, uint8_t out[SPAN_ROW_SIZE]);
+/* Every span, and that of every unit. */
+MUST_CHECK int unit_table_check_spans(const struct unit_table *table, struct error *err);
+
+/* The row of a unit, without any check. */
+void unit_row_decode(const uint8_t *row, struct unit *out);
+
+/* ERROR_IO: what was checked when the table was opened is not so any more. */
+int unit_table_disk_failed(const struct unit_table *table, struct error *err);
 
 /* Checks the bytes of a whole file; *table borrows them. */
 MUST_CHECK int unit_table_parse(

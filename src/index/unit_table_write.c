@@ -39,6 +39,7 @@ static int compare_blob_place(const void *a, const void *b)
 	return order != 0 ? order : compare_u64(left->data_off, right->data_off);
 }
 
+/* n_units and n_spans of the header are those that were given. */
 static int check_rows(const struct unit_table_header *header, const struct unit *units, size_t n,
 	struct error *err)
 {
@@ -65,12 +66,16 @@ static int check_rows(const struct unit_table_header *header, const struct unit 
 	return 0;
 }
 
-static void encode_header(const struct unit_table_header *header, size_t n_units, uint8_t *out)
+static void encode_header(
+	const struct unit_table_header *header, uint64_t windows_size, uint8_t *out)
 {
 	memset(out, 0, UNIT_TABLE_HEADER_SIZE);
 	memcpy(out + HEADER_MAGIC, UNIT_TABLE_MAGIC, 8);
-	le32_store(out + HEADER_VERSION, UNIT_TABLE_VERSION);
-	le64_store(out + HEADER_N_UNITS, n_units);
+	le32_store(out + HEADER_VERSION,
+		header->n_spans > 0 ? UNIT_TABLE_VERSION_SPANS : UNIT_TABLE_VERSION);
+	le64_store(out + HEADER_N_UNITS, header->n_units);
+	le64_store(out + HEADER_N_SPANS, header->n_spans);
+	le64_store(out + HEADER_WINDOWS_SIZE, windows_size);
 	le64_store(out + HEADER_DATA_SIZE, header->data_size);
 	le64_store(out + HEADER_BLOB_SIZE, header->blob_size);
 	le64_store(out + HEADER_PREFETCH_SIZE, header->prefetch_size);
@@ -100,13 +105,13 @@ static int append_rows(
 	return 0;
 }
 
-static int append_orders(
-	struct output_file *file, const struct unit *units, size_t n_units, struct error *err)
+/* *out is malloc()ed: the units in order of the blob. */
+static int sort_places(
+	const struct unit *units, size_t n_units, struct blob_place **out, struct error *err)
 {
-	CLEANUP(cleanup_free) struct blob_place *places = calloc(n_units + 1, sizeof(*places));
-	CLEANUP(cleanup_free) uint8_t *ranks = calloc(n_units + 1, sizeof(uint32_t));
+	struct blob_place *places = calloc(n_units + 1, sizeof(*places));
 
-	if (!places || !ranks)
+	if (!places)
 		return error_set(err, ERROR_NO_MEMORY, "no memory to sort %zu units", n_units);
 	for (size_t i = 0; i < n_units; i++)
 		places[i] = (struct blob_place){
@@ -116,7 +121,17 @@ static int append_orders(
 			.row = (uint32_t)i,
 		};
 	qsort(places, n_units, sizeof(*places), compare_blob_place);
+	*out = places;
+	return 0;
+}
 
+static int append_orders(struct output_file *file, const struct blob_place *places, size_t n_units,
+	struct error *err)
+{
+	CLEANUP(cleanup_free) uint8_t *ranks = calloc(n_units + 1, sizeof(uint32_t));
+
+	if (!ranks)
+		return error_set(err, ERROR_NO_MEMORY, "no memory to sort %zu units", n_units);
 	for (size_t i = 0; i < n_units; i++) {
 		uint8_t row[4];
 
@@ -128,27 +143,136 @@ static int append_orders(
 	return output_file_append(file, ranks, n_units * sizeof(uint32_t), err);
 }
 
-int unit_table_write(int dir_fd, const char *name, const struct unit_table_header *header,
-	struct unit *units, size_t n_units, struct error *err)
+static int append_spans(
+	struct output_file *file, const struct unit_span *spans, size_t n_spans, struct error *err)
+{
+	uint64_t window_off = 0;
+
+	for (size_t i = 0; i < n_spans; i++) {
+		uint8_t row[SPAN_ROW_SIZE];
+
+		span_row_encode(&spans[i], window_off, row);
+		window_off += spans[i].window_size;
+		if (output_file_append(file, row, sizeof(row), err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < n_spans; i++) {
+		if (output_file_append(file, spans[i].window, spans[i].window_size, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int compare_span(const void *a, const void *b)
+{
+	const struct unit_span *left = a, *right = b;
+
+	return compare_u64(left->blob_off, right->blob_off);
+}
+
+static int sort_spans(const struct unit_table_header *header, struct unit_span *spans,
+	size_t n_spans, struct error *err)
+{
+	if (n_spans > UNIT_TABLE_MAX_UNITS)
+		return error_set(err, ERROR_UNSUPPORTED, "%zu spans; at most %d are supported",
+			n_spans, UNIT_TABLE_MAX_UNITS);
+	if (n_spans > 0)
+		qsort(spans, n_spans, sizeof(*spans), compare_span);
+	for (size_t i = 0; i < n_spans; i++) {
+		const char *problem = span_problem(&spans[i], header->blob_size);
+
+		if (!problem && i > 0 && spans[i - 1].blob_off == spans[i].blob_off)
+			problem = "is there twice";
+		if (problem)
+			return error_set(err, ERROR_FORMAT,
+				"span at byte %" PRIu64 " of the blob %s", spans[i].blob_off,
+				problem);
+	}
+	return 0;
+}
+
+/* Leaves the sorted spans that have units, and checks that these are theirs. */
+static int match_spans(const struct unit *units, const struct blob_place *places, size_t n_units,
+	struct unit_span *spans, size_t *n_spans, struct error *err)
+{
+	size_t n_kept = 0;
+	size_t next = 0;
+
+	for (size_t i = 0; i < n_units; i++) {
+		const struct unit *unit = &units[places[i].row];
+		const struct unit_span *span = NULL;
+		const char *problem;
+
+		while (next < *n_spans && spans[next].blob_off < unit->blob_off)
+			next++;
+		if (next < *n_spans && spans[next].blob_off == unit->blob_off)
+			spans[n_kept++] = spans[next++];
+		if (n_kept > 0 && spans[n_kept - 1].blob_off == unit->blob_off)
+			span = &spans[n_kept - 1];
+		problem = span_unit_problem(span, unit);
+		if (problem)
+			return error_set(err, ERROR_FORMAT, "unit at data offset %" PRIu64 " %s",
+				unit->data_off, problem);
+	}
+	*n_spans = n_kept;
+	return 0;
+}
+
+/* All that a table is made of, checked and in order. */
+struct table_parts {
+	struct unit_table_header header;
+	const struct unit *units;
+	const struct blob_place *places; /* of the units in order of the blob */
+	const struct unit_span *spans;
+};
+
+static int write_file(
+	int dir_fd, const char *name, const struct table_parts *parts, struct error *err)
 {
 	CLEANUP(output_file_close) struct output_file file = {.dir_fd = -1, .fd = -1};
+	const struct unit_table_header *header = &parts->header;
 	uint8_t encoded[UNIT_TABLE_HEADER_SIZE];
+	uint64_t windows_size = 0;
 
-	if (n_units > 0)
-		qsort(units, n_units, sizeof(*units), compare_data_off);
-	if (check_rows(header, units, n_units, err) < 0)
-		return error_prefix(err, "write %s", name);
-
-	encode_header(header, n_units, encoded);
+	for (uint64_t i = 0; i < header->n_spans; i++)
+		windows_size += parts->spans[i].window_size;
+	encode_header(header, windows_size, encoded);
 	if (output_file_open(dir_fd, name, sizeof(encoded), &file, err) < 0)
 		return -1;
 	file.crc = crc32c((uint32_t)CRC32C_SEED, encoded, sizeof(encoded));
-	if (append_rows(&file, units, n_units, err) < 0)
-		return -1;
-	if (append_orders(&file, units, n_units, err) < 0)
+	if (append_rows(&file, parts->units, header->n_units, err) < 0 ||
+		append_orders(&file, parts->places, header->n_units, err) < 0 ||
+		append_spans(&file, parts->spans, header->n_spans, err) < 0)
 		return -1;
 	le32_store(encoded + HEADER_CRC, file.crc);
 	if (output_file_patch(&file, encoded, sizeof(encoded), 0, err) < 0)
 		return -1;
 	return output_file_commit(&file, err);
+}
+
+int unit_table_write_spans(int dir_fd, const char *name, const struct unit_table_header *header,
+	struct unit *units, size_t n_units, struct unit_span *spans, size_t n_spans,
+	struct error *err)
+{
+	CLEANUP(cleanup_free) struct blob_place *places = NULL;
+	struct table_parts parts = {.header = *header, .units = units, .spans = spans};
+
+	parts.header.n_units = n_units;
+	parts.header.n_spans = n_spans;
+	if (n_units > 0)
+		qsort(units, n_units, sizeof(*units), compare_data_off);
+	if (sort_spans(header, spans, n_spans, err) < 0 ||
+		check_rows(&parts.header, units, n_units, err) < 0 ||
+		sort_places(units, n_units, &places, err) < 0 ||
+		match_spans(units, places, n_units, spans, &n_spans, err) < 0)
+		return error_prefix(err, "write %s", name);
+	parts.header.n_spans = n_spans;
+	parts.places = places;
+	return write_file(dir_fd, name, &parts, err);
+}
+
+int unit_table_write(int dir_fd, const char *name, const struct unit_table_header *header,
+	struct unit *units, size_t n_units, struct error *err)
+{
+	return unit_table_write_spans(dir_fd, name, header, units, n_units, NULL, 0, err);
 }

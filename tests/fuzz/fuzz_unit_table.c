@@ -20,7 +20,9 @@ static void must(int result)
 static void check_row(const struct unit_table *table, uint64_t i)
 {
 	uint64_t first, n, rank, row;
+	struct unit_span span;
 	struct unit unit;
+	bool found;
 
 	must(unit_table_get(table, i, &unit, NULL));
 	must(unit_table_range(table, unit.data_off, unit.size, &first, &n, NULL));
@@ -29,6 +31,9 @@ static void check_row(const struct unit_table *table, uint64_t i)
 	must(unit_table_blob_rank(table, i, &rank, NULL));
 	must(unit_table_by_blob(table, rank, &row, NULL));
 	if (row != i)
+		__builtin_trap();
+	must(unit_table_span(table, unit.blob_off, &found, &span, NULL));
+	if (span_unit_problem(found ? &span : NULL, &unit))
 		__builtin_trap();
 }
 

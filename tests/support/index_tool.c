@@ -113,13 +113,52 @@ static int write_small_table(int dir_fd, const char *name, unsigned n_units, str
 	return unit_table_write(dir_fd, name, &header, units, n_units, err);
 }
 
+static int write_table_of_spans(int dir_fd, const char *name, struct error *err)
+{
+	struct unit_table_header header = {
+		.blob = {.algorithm = DIGEST_SHA256}, .blob_size = 1000, .data_size = 8192};
+	struct unit units[] = {
+		{.size = 4096,
+			.blob_off = 10,
+			.blob_size = 200,
+			.codec = CODEC_GZIP,
+			.flags = UNIT_IN_SPAN},
+		{.data_off = 4096,
+			.size = 1000,
+			.blob_off = 209,
+			.blob_size = 300,
+			.codec = CODEC_GZIP,
+			.digest = {7}},
+	};
+	struct unit_span spans[] = {
+		{.blob_off = 10,
+			.blob_size = 200,
+			.decoded_size = 5000,
+			.digest_kind = SPAN_DIGEST_DECODED,
+			.digest = {9},
+			.codec = CODEC_GZIP,
+			.end_bits = 5},
+		{.blob_off = 209,
+			.blob_size = 300,
+			.decoded_size = 1000,
+			.codec = CODEC_GZIP,
+			.in_member = true,
+			.bits = 3,
+			.window = (const uint8_t *)"window",
+			.window_size = 6},
+	};
+
+	return unit_table_write_spans(dir_fd, name, &header, units, 2, spans, 2, err);
+}
+
 static int write_samples(int dir_fd, struct error *err)
 {
 	if (write_small_index(dir_fd, "empty.erofs", 0, err) < 0 ||
 		write_small_index(dir_fd, "files.erofs", 5, err) < 0 ||
 		write_small_index(dir_fd, "two-blocks.erofs", 120, err) < 0)
 		return -1;
-	if (write_small_table(dir_fd, "empty.units", 0, err) < 0)
+	if (write_small_table(dir_fd, "empty.units", 0, err) < 0 ||
+		write_table_of_spans(dir_fd, "spans.units", err) < 0)
 		return -1;
 	return write_small_table(dir_fd, "sixteen.units", 16, err);
 }

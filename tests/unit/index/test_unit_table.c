@@ -179,7 +179,9 @@ static void mistakes_of_the_builder_are_refused(void **state)
 		{{.data_off = 4096, .size = 1, .blob_off = 500, .blob_size = 1}, "behind the blob"},
 		{{.data_off = 4096, .size = 1, .blob_size = 0}, "no bytes in the blob"},
 		{{.data_off = 4096, .size = 1, .blob_size = 1, .codec = 3}, "codec"},
-		{{.data_off = 4096, .size = 1, .blob_size = 1, .flags = 4}, "flags"},
+		{{.data_off = 4096, .size = 1, .blob_size = 1, .flags = 8}, "flags"},
+		{{.data_off = 4096, .size = 1, .blob_size = 1, .flags = UNIT_IN_SPAN},
+			"by a span, and there is none"},
 		{{.data_off = 4096, .size = 1, .blob_size = 1, .inner_off = UINT64_MAX},
 			"beyond all limits"},
 		{{.data_off = 4095, .size = 1, .blob_size = 1}, "overlaps"},
@@ -236,7 +238,10 @@ static void contradictions_are_found_behind_a_right_checksum(void **state)
 		uint8_t value;
 		const char *message;
 	} cases[] = {
-		{HEADER_VERSION, 2, "version 2"},
+		{HEADER_VERSION, 3, "version 3"},
+		{HEADER_VERSION, 2, "spans in a table of version 2"},
+		{HEADER_N_SPANS, 1, "spans in a table of version 1"},
+		{HEADER_WINDOWS_SIZE, 1, "do not make"},
 		{HEADER_N_UNITS, 3, "do not make"},
 		{HEADER_N_UNITS + 7, 0xff, "do not make"},
 		{HEADER_DATA_SIZE, 1, "contradict"},
