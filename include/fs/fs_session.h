@@ -24,7 +24,8 @@ struct fs_session_options {
 	bool dev;
 	bool answer_xattr;       /* false: ENOSYS to getxattr and listxattr; no tree may have any */
 	unsigned n_threads;      /* 0: two */
-	unsigned read_ahead_kib; /* of the mount; 0: 1024. Only root may set it */
+	unsigned read_ahead_kib; /* of the mount; 0: 1024, or 2048 when all of its bytes are
+				    here. Only root may set it */
 	unsigned max_parked;     /* reads that may wait for bytes at once; 0: 16384 */
 };
 

@@ -19,11 +19,9 @@
 #include "base/bytes.h"
 #include "base/thread.h"
 #include "erofs_internal.h"
+#include "read_ahead_internal.h"
 
 enum { PATIENCE_S = 30 };
-
-/* Data that may have to be fetched is not read far ahead; of data on a disk more pays. */
-enum { LAZY_READ_AHEAD_KIB = 1024, COMPLETE_READ_AHEAD_KIB = 2048 };
 
 enum state { RUNNING, ATTACHING, ABANDONED };
 

@@ -13,8 +13,6 @@
 #include "base/log.h"
 #include "fs_internal.h"
 
-enum { DEFAULT_READ_AHEAD_KIB = 1024 };
-
 static const char *source_of(const struct fs_session_options *options)
 {
 	return options->source ? options->source : "varve";
@@ -138,5 +136,5 @@ void fs_mount_tune(struct fs_session *session, unsigned read_ahead_kib)
 	}
 	if (stat.stx_mask & STATX_MNT_ID)
 		session->mount_id = stat.stx_mnt_id;
-	set_read_ahead(&stat, read_ahead_kib ? read_ahead_kib : DEFAULT_READ_AHEAD_KIB);
+	set_read_ahead(&stat, read_ahead_kib);
 }

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "fs/erofs_mount.h"
 #include "fs_internal.h"
+#include "read_ahead_internal.h"
 
 enum { DEFAULT_THREADS = 2, DEFAULT_MAX_PARKED = 16384, START_PATIENCE_S = 30 };
 
@@ -130,6 +131,21 @@ static int open_fuse(struct fs_session *session, int *fd, struct error *err)
 	return 0;
 }
 
+static bool is_complete(const struct tree *tree)
+{
+	for (size_t i = 0; i < tree->n_layers; i++) {
+		if (!layer_store_is_complete(layer_store_of(tree->layers[i])))
+			return false;
+	}
+	return true;
+}
+
+static unsigned default_read_ahead_kib(const struct fs_session *session)
+{
+	return session->tree && is_complete(session->tree) ? COMPLETE_READ_AHEAD_KIB
+							   : LAZY_READ_AHEAD_KIB;
+}
+
 /* From here on a failure takes the mount away again. */
 static int serve_mount(struct fs_session *session, const struct fs_session_options *options,
 	int *fd, struct error *err)
@@ -141,7 +157,8 @@ static int serve_mount(struct fs_session *session, const struct fs_session_optio
 		return -1;
 	if (wait_until_answering(session, err) < 0)
 		return -1;
-	fs_mount_tune(session, options->read_ahead_kib);
+	fs_mount_tune(session, options->read_ahead_kib ? options->read_ahead_kib
+						       : default_read_ahead_kib(session));
 	return 0;
 }
 

@@ -69,6 +69,24 @@ def test_the_rest_of_an_image_comes_in_the_background(lab, face):
                        [0]["complete"], 10 * varve.SLOWNESS, "the claim")
 
 
+def read_ahead_kib(path):
+    device = os.stat(path).st_dev
+    with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb",
+              encoding="ascii") as file:
+        return int(file.read())
+
+
+def test_what_is_on_the_disk_is_read_further_ahead(lab):
+    mount = lab.mounted("torture", "--face=fuse")
+    reference = f"{mount.registry.host}/{lab.images.path('torture')}"
+    assert read_ahead_kib(mount.dir) == 1024
+    processes.wait_for(lambda: all(l["complete"] for l in mount.status()["layers"]),
+                       60 * varve.SLOWNESS, "all layers to be complete")
+    mount.stop()
+    again = mount.varve.mount(reference, "--plain-http", "--face=fuse")
+    assert read_ahead_kib(again.dir) == 2048
+
+
 def test_what_an_author_marked_is_fetched_at_once_and_the_rest_is_not(lab, face):
     make = pushing.estargz
     blob = make.build([make.file("first", os.urandom(200_000)), make.file("second", b"2" * 1000),
