@@ -30,10 +30,11 @@ static void dump_chunk(const struct toc_chunk *chunk, struct buffer *out)
 	hex_encode(chunk->digest, 8, digest);
 	require(buffer_printf(out,
 		"  chunk %" PRIu64 "+%" PRIu64 " at %" PRIu64 "+%" PRIu64 " inner %" PRIu64
-		" %s %s%s%s\n",
+		" %s %s%s%s%s\n",
 		chunk->file_off, chunk->size, chunk->blob_off, chunk->blob_size, chunk->inner_off,
 		codecs[chunk->codec], digest, chunk->flags & UNIT_UNVERIFIED ? " unverified" : "",
-		chunk->flags & UNIT_ZEROS ? " zeros" : ""));
+		chunk->flags & UNIT_ZEROS ? " zeros" : "",
+		chunk->flags & UNIT_IN_SPAN ? " in span" : ""));
 }
 
 static void dump_xattr(const struct toc_xattr *xattr, struct buffer *out)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules for single entries that tables of contents of several formats share. */
+#include "toc_entry_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+	MAX_LINK = 4095,
+	/* dev_t of Linux: 12 bits of major number, 20 of minor. */
+	MAX_MAJOR = 0xfff,
+	MAX_MINOR = 0xfffff,
+	MAX_XATTR_NAME = 255,
+};
+
+static const struct {
+	const char *name;
+	enum toc_type type;
+} types[] = {
+	{"reg", TOC_REGULAR},
+	{"dir", TOC_DIRECTORY},
+	{"symlink", TOC_SYMLINK},
+	{"hardlink", TOC_HARDLINK},
+	{"char", TOC_CHARACTER},
+	{"block", TOC_BLOCK},
+	{"fifo", TOC_FIFO},
+};
+
+const char *toc_entry_shown(const char *name, size_t name_size, char out[TOC_SHOWN_SIZE])
+{
+	size_t most = TOC_SHOWN_SIZE - 4;
+	size_t skipped = name_size > most ? name_size - most : 0;
+	size_t n = 0;
+
+	if (skipped > 0) {
+		memcpy(out, "...", 3);
+		n = 3;
+	}
+	for (size_t i = skipped; i < name_size; i++) {
+		unsigned char c = (unsigned char)name[i];
+
+		out[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+int toc_entry_set_type(
+	struct toc_entry *entry, const char *type, size_t type_size, struct error *err)
+{
+	char shown[TOC_SHOWN_SIZE];
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (type_size == strlen(types[i].name) &&
+			memcmp(type, types[i].name, type_size) == 0) {
+			entry->type = (uint8_t)types[i].type;
+			return 0;
+		}
+	}
+	return error_set(
+		err, ERROR_FORMAT, "unknown type \"%s\"", toc_entry_shown(type, type_size, shown));
+}
+
+static int keep(struct toc *toc, const char *text, size_t size, const char **out, struct error *err)
+{
+	*out = toc_intern(toc, text, size);
+	if (!*out)
+		return error_set(
+			err, ERROR_NO_MEMORY, "no memory for a table of contents of this size");
+	return 0;
+}
+
+int toc_entry_set_name(struct toc *toc, struct toc_entry *entry, const char *name, size_t name_size,
+	struct error *err)
+{
+	char clean[TOC_MAX_NAME + 1];
+
+	if (!name)
+		return error_set(err, ERROR_FORMAT, "no name");
+	if (toc_clean_name(name, name_size, clean, err) < 0)
+		return -1;
+	if (clean[0] == '\0' && entry->type != TOC_DIRECTORY)
+		return error_set(err, ERROR_FORMAT, "the root is no directory");
+	return keep(toc, clean, strlen(clean), &entry->name, err);
+}
+
+int toc_entry_set_link(struct toc *toc, struct toc_entry *entry, const char *link, size_t link_size,
+	struct error *err)
+{
+	char clean[TOC_MAX_NAME + 1];
+
+	if (link_size == 0 || link_size > MAX_LINK || memchr(link, '\0', link_size))
+		return error_set(
+			err, ERROR_FORMAT, "link name of %zu bytes or with a zero byte", link_size);
+	if (entry->type != TOC_HARDLINK)
+		return keep(toc, link, link_size, &entry->link_name, err);
+	if (toc_clean_name(link, link_size, clean, err) < 0)
+		return error_prefix(err, "link name");
+	if (clean[0] == '\0')
+		return error_set(err, ERROR_FORMAT, "hard link to the root");
+	return keep(toc, clean, strlen(clean), &entry->link_name, err);
+}
+
+int toc_entry_set_device(struct toc_entry *entry, uint64_t major, uint64_t minor, struct error *err)
+{
+	if (entry->type != TOC_CHARACTER && entry->type != TOC_BLOCK)
+		return 0;
+	if (major > MAX_MAJOR || minor > MAX_MINOR)
+		return error_set(err, ERROR_FORMAT,
+			"device %" PRIu64 ":%" PRIu64 "; %d:%d is the last possible one", major,
+			minor, MAX_MAJOR, MAX_MINOR);
+	entry->dev_major = (uint32_t)major;
+	entry->dev_minor = (uint32_t)minor;
+	return 0;
+}
+
+int toc_entry_add_xattr(struct toc *toc, const char *name, size_t name_size, const void *value,
+	size_t value_size, struct error *err)
+{
+	char copy[MAX_XATTR_NAME + 1];
+
+	if (name_size > MAX_XATTR_NAME || memchr(name, '\0', name_size))
+		return error_set(err, ERROR_FORMAT, "xattr name of %zu bytes or with a zero byte",
+			name_size);
+	memcpy(copy, name, name_size);
+	copy[name_size] = '\0';
+	return toc_add_xattr(toc, copy, value, value_size, err);
+}

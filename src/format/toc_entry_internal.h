@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "format/toc.h"
+
+/* What an entry may be, for parsers of tables of contents: each function sets its part of @entry,
+ * or fails with ERROR_FORMAT and words that name the field. */
+
+/* For messages: the end of a name, which tells more than its beginning, without control characters.
+ * Returns @out. */
+enum { TOC_SHOWN_SIZE = 3 + 80 + 1 };
+const char *toc_entry_shown(const char *name, size_t name_size, char out[TOC_SHOWN_SIZE]);
+
+/* "reg", "dir", "symlink", "hardlink", "char", "block" or "fifo". */
+MUST_CHECK int toc_entry_set_type(
+	struct toc_entry *entry, const char *type, size_t type_size, struct error *err);
+
+/* @name need not be clean. Only a directory may be the root. The type is set. */
+MUST_CHECK int toc_entry_set_name(struct toc *toc, struct toc_entry *entry, const char *name,
+	size_t name_size, struct error *err);
+
+/* For symlinks and hard links. */
+MUST_CHECK int toc_entry_set_link(struct toc *toc, struct toc_entry *entry, const char *link,
+	size_t link_size, struct error *err);
+
+/* For devices; nothing otherwise. */
+MUST_CHECK int toc_entry_set_device(
+	struct toc_entry *entry, uint64_t major, uint64_t minor, struct error *err);
+
+/* One more extended attribute, at the end of those of @toc. */
+MUST_CHECK int toc_entry_add_xattr(struct toc *toc, const char *name, size_t name_size,
+	const void *value, size_t value_size, struct error *err);
