@@ -43,7 +43,23 @@ struct buffer golden_read_line(const char *name, const char *suffix)
 	return line;
 }
 
+/* Whether the name ends with ".SUFFIX", which it loses then. */
+static bool cut_suffix(char *name, const char *suffix)
+{
+	char *dot = strrchr(name, '.');
+
+	if (!dot || strcmp(dot + 1, suffix) != 0)
+		return false;
+	*dot = '\0';
+	return true;
+}
+
 void golden_each(bool should_fail, void (*each)(const char *name))
+{
+	golden_each_file("blob", should_fail, each);
+}
+
+void golden_each_file(const char *suffix, bool should_fail, void (*each)(const char *name))
 {
 	DIR *directory = opendir(golden_directory());
 	struct dirent *entry;
@@ -51,11 +67,10 @@ void golden_each(bool should_fail, void (*each)(const char *name))
 
 	assert_non_null(directory);
 	while ((entry = readdir(directory))) {
-		char *suffix = strstr(entry->d_name, ".blob");
+		bool fails = strncmp(entry->d_name, "should-fail-", 12) == 0;
 
-		if (!suffix || (strncmp(entry->d_name, "should-fail-", 12) == 0) != should_fail)
+		if (fails != should_fail || !cut_suffix(entry->d_name, suffix))
 			continue;
-		*suffix = '\0';
 		each(entry->d_name);
 		n++;
 	}

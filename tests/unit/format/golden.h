@@ -18,6 +18,9 @@ struct buffer golden_read_line(const char *name, const char *suffix);
 /* Calls each() with the name of every blob whose name begins with "should-fail-", or does not. */
 void golden_each(bool should_fail, void (*each)(const char *name));
 
+/* The same for the files NAME.SUFFIX. */
+void golden_each_file(const char *suffix, bool should_fail, void (*each)(const char *name));
+
 /* Compares with NAME.dump, decodes and verifies every chunk. */
 void golden_check_toc(const char *name, const struct buffer *blob, const struct toc *toc);
 
