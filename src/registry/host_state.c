@@ -9,7 +9,9 @@
 
 /* For so long others are asked first. Hosts that let one wait cost most. */
 #define DOWN_NS (5 * NS_PER_SECOND)
-#define DOWN_AFTER_TIMEOUT_NS (30 * NS_PER_SECOND)
+#define DOWN_AFTER_SILENCE_NS (30 * NS_PER_SECOND)
+/* It is twice as long each time, up to this. */
+#define LONGEST_DOWN_NS (600 * NS_PER_SECOND)
 /* Without Retry-After. */
 #define BUSY_NS NS_PER_SECOND
 /* A date far away is a clock that is wrong: no host is left alone for longer. */
@@ -61,6 +63,28 @@ void host_states_free(struct host_state *state)
 	}
 }
 
+static void set_silent(struct host_state *state, uint64_t now)
+{
+	/* It is known already: this request was sent before. */
+	if (state->silent_ns > 0 && now < state->down_until_ns && !state->on_trial)
+		return;
+	state->on_trial = false;
+	state->silent_ns = state->silent_ns ? 2 * state->silent_ns : DOWN_AFTER_SILENCE_NS;
+	if (state->silent_ns > LONGEST_DOWN_NS)
+		state->silent_ns = LONGEST_DOWN_NS;
+	state->down_until_ns = now + state->silent_ns;
+}
+
+void host_state_asked(struct host_state *state, uint64_t stall_ns)
+{
+	uint64_t now = clock_now_ns();
+
+	if (state->silent_ns == 0 || state->down_until_ns > now)
+		return;
+	state->on_trial = true;
+	state->down_until_ns = now + stall_ns;
+}
+
 static void set_health(struct host_state *state, const struct exchange_result *result)
 {
 	uint64_t now = clock_now_ns();
@@ -76,11 +100,14 @@ static void set_health(struct host_state *state, const struct exchange_result *r
 	} else if (is_success && !is_broken) {
 		state->not_before_ns = 0;
 		state->down_until_ns = 0;
+		state->silent_ns = 0;
+		state->on_trial = false;
 	} else if (is_success || result->status == 0 || result->status >= 500) {
-		bool timeout = result->failure == HTTP_FAILURE_CONNECT_TIMEOUT ||
-			       result->failure == HTTP_FAILURE_STALLED;
-
-		state->down_until_ns = now + (timeout ? DOWN_AFTER_TIMEOUT_NS : DOWN_NS);
+		if (result->failure == HTTP_FAILURE_CONNECT_TIMEOUT ||
+			result->failure == HTTP_FAILURE_STALLED)
+			set_silent(state, now);
+		else if (state->down_until_ns < now + DOWN_NS)
+			state->down_until_ns = now + DOWN_NS;
 	}
 }
 

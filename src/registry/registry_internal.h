@@ -23,6 +23,8 @@ struct host_state {
 	bool speaks_plain_http;  /* found out by the fallback from https */
 	uint64_t not_before_ns;  /* it asked to be left alone until then */
 	uint64_t down_until_ns;  /* it failed: others are asked first until then */
+	uint64_t silent_ns;      /* how long it was down for its silence last; 0: it speaks */
+	bool on_trial;           /* a request finds out whether it speaks again */
 	struct registry_host_stats stats; /* guarded by client->lock */
 };
 
@@ -30,6 +32,9 @@ struct host_state {
 struct host_state *host_state_get(
 	struct registry_client *client, const char *name, const char *origin);
 void host_states_free(struct host_state *state);
+/* A request for a blob goes to it. While one finds out whether a host that was silent speaks again,
+ * for @stall_ns at most, the others are sent elsewhere. */
+void host_state_asked(struct host_state *state, uint64_t stall_ns);
 
 struct host_set;
 

@@ -10,6 +10,9 @@
 #include "source_internal.h"
 
 #define CONNECT_TIMEOUT_NS (10 * NS_PER_SECOND)
+/* While there is another host to ask, unless round trips take long. */
+#define TIMEOUT_BEFORE_OTHERS_NS (3 * NS_PER_SECOND)
+enum { ROUND_TRIPS_BEFORE_OTHERS = 16 };
 /* Between rounds, and before a broken body is resumed. */
 #define FIRST_BACKOFF_NS (200 * NS_PER_MS)
 #define LAST_BACKOFF_NS (5 * NS_PER_SECOND)
@@ -197,10 +200,23 @@ static void fail_host(struct source_fetch *fetch, const struct error *err, bool 
 	next_host(fetch);
 }
 
+/* How long the host whose turn it is may be silent, @most if it is the last one. */
+static uint64_t timeout_of_turn(const struct source_fetch *fetch, uint64_t most)
+{
+	/* The statistics change on this thread only. */
+	uint64_t round_trip_ns = current_entry(fetch)->state->stats.round_trip_ns;
+	uint64_t ns = TIMEOUT_BEFORE_OTHERS_NS;
+
+	if (ns < ROUND_TRIPS_BEFORE_OTHERS * round_trip_ns)
+		ns = ROUND_TRIPS_BEFORE_OTHERS * round_trip_ns;
+	return fetch->i_order + 1 < fetch->n_order && ns < most ? ns : most;
+}
+
 static void ask(struct source_fetch *fetch)
 {
 	struct registry_source *source = fetch->source;
 	struct host_entry *entry = current_entry(fetch);
+	uint64_t stall_ns = timeout_of_turn(fetch, source->client->stall_timeout_ns);
 	uint64_t left = fetch->request->size - fetch->delivered;
 	struct exchange_options options = {
 		.entry = entry,
@@ -212,8 +228,8 @@ static void ask(struct source_fetch *fetch)
 		.range = left != source->size,
 		.range_off = fetch->request->off + fetch->delivered,
 		.range_size = left,
-		.connect_timeout_ns = CONNECT_TIMEOUT_NS,
-		.stall_timeout_ns = source->client->stall_timeout_ns,
+		.connect_timeout_ns = timeout_of_turn(fetch, CONNECT_TIMEOUT_NS),
+		.stall_timeout_ns = stall_ns,
 		.deadline_ns = fetch->request->deadline_ns,
 		.priority = fetch->request->priority,
 	};
@@ -223,6 +239,7 @@ static void ask(struct source_fetch *fetch)
 	fetch->used_target = options.target != NULL;
 	fetch->delivered_before = fetch->delivered;
 	fetch->answer = (struct source_answer){0};
+	host_state_asked(entry->state, stall_ns);
 	if (exchange_start(&options, &source_callbacks, fetch, &fetch->exchange, &err) < 0)
 		fail_host(fetch, &err, false);
 }
@@ -265,7 +282,8 @@ static void handle_failure(struct source_fetch *fetch, const struct exchange_res
 			source->reference.repository, source->path);
 		fetch->lost_target = true;
 		ask(fetch);
-	} else if (fetch->delivered > fetch->delivered_before) {
+	} else if (fetch->delivered > fetch->delivered_before &&
+		   (result->failure != HTTP_FAILURE_STALLED || fetch->n_order == 1)) {
 		failure_list_add(&fetch->failures, fetch->order[fetch->i_order], fetch->origin, err,
 			result->status != 0);
 		resume(fetch);

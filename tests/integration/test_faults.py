@@ -74,6 +74,25 @@ def test_a_stalled_connection_is_given_up_and_the_read_goes_on_elsewhere(lab, pr
     check(lab, mount, "sizes/4194304")
 
 
+def test_a_mirror_that_stalls_is_left_early_and_asked_last_for_a_while(lab, face):
+    upstream, mirror = lab.proxy(lab.registry().port), lab.proxy(lab.registry().port)
+    program = lab.varve()
+    program.hosts_toml("images.example.com", (
+        f'server = "{upstream.base}"\n[host."{mirror.base}"]\n'))
+    mount = program.mount(f"images.example.com/{lab.images.path('torture')}", *LAZY, face)
+    assert not upstream.blobs()
+    # Unmounting gives up what is stalled, so nothing waits for the proxy's end.
+    mirror.fault = faults.Stalled()
+    start = time.monotonic()
+    check(lab, mount, "sizes/4194304")
+    # Less than the last host would have got.
+    assert time.monotonic() - start < 9 * varve.SLOWNESS
+    n_asked = len(mirror.blobs())
+    check(lab, mount, "sizes/1048576", "sizes/9437184")
+    assert len(mirror.blobs()) == n_asked
+    assert upstream.blobs()
+
+
 def test_a_read_fails_when_its_time_is_over_and_why_knows(lab, face):
     proxy = lab.proxy(lab.registry().port)
     mount = lab.varve().mount(f"{proxy.host}/{lab.images.path('torture')}", *LAZY, face,

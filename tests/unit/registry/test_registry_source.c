@@ -292,7 +292,7 @@ static void stop_both(struct script *mirror, struct script *upstream)
 static void what_a_mirror_cannot_give_comes_from_the_upstream(void **state)
 {
 	static const enum fault faults[] = {
-		HANG, NOT_FOUND, WRONG_OFFSET, BROKEN_INSIDE, BUSY, FORBIDDEN, ENCODED};
+		HANG, STALL, NOT_FOUND, WRONG_OFFSET, BROKEN_INSIDE, BUSY, FORBIDDEN, ENCODED};
 
 	for (size_t i = 0; i < COUNT(faults); i++) {
 		struct reading reading = {0};
