@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/fdio.h"
+#include "chunk/codec.h"
 #include "thread_context_internal.h"
 
 enum { FILE_STEP = 1 << 20 };
@@ -18,10 +19,21 @@ enum { FILE_STEP = 1 << 20 };
 struct verified_chunk {
 	atomic_uint refs;
 	bool is_zeros;
+	bool has_digest;
+	uint8_t digest[32];
 	int fd; /* owned; -1 unless the bytes are in a file */
 	uint64_t size;
 	uint64_t off;            /* in the decoded bytes or in the file */
 	struct decoded *decoded; /* owned reference; NULL for zeros and files */
+};
+
+struct span_bytes {
+	struct unit_span span; /* without its window */
+	bool vouched;          /* by the digest of the span */
+	uint64_t skip;         /* what is here begins so far into it */
+	uint64_t size;
+	struct decoded *decoded; /* owned reference; NULL when the bytes are in a file */
+	int fd;                  /* borrowed */
 };
 
 /* Each byte equals the next, and the first is zero: memcmp() is the fastest loop there is, and
@@ -31,19 +43,19 @@ static bool all_zeros(const uint8_t *data, size_t size)
 	return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
 }
 
-static int check_digest(const struct unit *unit, struct digest_hasher *hasher, struct error *err)
+/* @what: of the digest that should have been. */
+static int compare(const uint8_t expected_bytes[32], const struct digest *actual, uint64_t size,
+	const char *what, struct error *err)
 {
 	char expected_text[DIGEST_TEXT_SIZE], actual_text[DIGEST_TEXT_SIZE];
-	struct digest expected, actual;
+	struct digest expected;
 
-	if (digest_hasher_final(hasher, &actual, err) < 0)
-		return -1;
-	digest_from_sha256(unit->digest, &expected);
-	if (digest_equal(&expected, &actual))
+	digest_from_sha256(expected_bytes, &expected);
+	if (digest_equal(&expected, actual))
 		return 0;
 	return error_set(err, ERROR_DIGEST_MISMATCH,
-		"%" PRIu64 " decoded bytes have digest %s, expected %s", unit->size,
-		digest_format(&actual, actual_text), digest_format(&expected, expected_text));
+		"%" PRIu64 " %s bytes have digest %s, expected %s", size, what,
+		digest_format(actual, actual_text), digest_format(&expected, expected_text));
 }
 
 static int new_hasher(struct digest_hasher **out, struct error *err)
@@ -55,21 +67,18 @@ static int new_hasher(struct digest_hasher **out, struct error *err)
 	return thread_context_sha256(context, out, err);
 }
 
-static int verify_memory(const struct unit *unit, const uint8_t *data, struct error *err)
+static int hash_memory(const uint8_t *data, uint64_t size, struct digest *out, struct error *err)
 {
 	struct digest_hasher *hasher;
 
-	if (unit->flags & UNIT_UNVERIFIED)
-		return 0;
-	if (new_hasher(&hasher, err) < 0)
+	if (new_hasher(&hasher, err) < 0 ||
+		digest_hasher_update(hasher, data, (size_t)size, err) < 0)
 		return -1;
-	if (digest_hasher_update(hasher, data, (size_t)unit->size, err) < 0)
-		return -1;
-	return check_digest(unit, hasher, err);
+	return digest_hasher_final(hasher, out, err);
 }
 
-static int verify_file(
-	const struct unit *unit, int fd, uint64_t off, bool *is_zeros, struct error *err)
+static int hash_file(int fd, uint64_t off, uint64_t file_size, struct digest *out, bool *is_zeros,
+	struct error *err)
 {
 	CLEANUP(decoded_unrefp) struct decoded *step = NULL;
 	struct digest_hasher *hasher;
@@ -78,8 +87,8 @@ static int verify_file(
 	*is_zeros = true;
 	if (new_hasher(&hasher, err) < 0 || decoded_new(FILE_STEP, &step, err) < 0)
 		return -1;
-	while (done < unit->size) {
-		uint64_t left = unit->size - done;
+	while (done < file_size) {
+		uint64_t left = file_size - done;
 		size_t size = left < FILE_STEP ? (size_t)left : FILE_STEP;
 		int result = fd_pread_exact(fd, decoded_data(step), size, off + done);
 
@@ -92,10 +101,12 @@ static int verify_file(
 			return -1;
 		done += size;
 	}
-	return unit->flags & UNIT_UNVERIFIED ? 0 : check_digest(unit, hasher, err);
+	return digest_hasher_final(hasher, out, err);
 }
 
-static int new_chunk(const struct unit *unit, struct verified_chunk **out, struct error *err)
+/* @digest: NULL when nobody knows it. */
+static int new_chunk(const struct unit *unit, const uint8_t *digest, struct verified_chunk **out,
+	struct error *err)
 {
 	struct verified_chunk *chunk = calloc(1, sizeof(*chunk));
 
@@ -104,6 +115,10 @@ static int new_chunk(const struct unit *unit, struct verified_chunk **out, struc
 	atomic_init(&chunk->refs, 1);
 	chunk->fd = -1;
 	chunk->size = unit->size;
+	if (digest) {
+		chunk->has_digest = true;
+		memcpy(chunk->digest, digest, sizeof(chunk->digest));
+	}
 	*out = chunk;
 	return 0;
 }
@@ -115,18 +130,15 @@ static int outside(const struct unit *unit, uint64_t off, struct error *err)
 		unit->size, off);
 }
 
-int chunk_verify(const struct unit *unit, struct decoded *decoded, size_t off,
-	struct verified_chunk **out, struct error *err)
+/* A chunk of bytes that are right. */
+static int chunk_in_memory(const struct unit *unit, const uint8_t *digest, struct decoded *decoded,
+	size_t off, struct verified_chunk **out, struct error *err)
 {
 	struct verified_chunk *chunk = NULL;
-	const uint8_t *data = decoded_data(decoded) + off;
 
-	if (unit->size == 0 || !range_within(off, unit->size, decoded_size(decoded)))
-		return outside(unit, off, err);
-	if (verify_memory(unit, data, err) < 0 || new_chunk(unit, &chunk, err) < 0)
+	if (new_chunk(unit, digest, &chunk, err) < 0)
 		return -1;
-
-	chunk->is_zeros = all_zeros(data, (size_t)unit->size);
+	chunk->is_zeros = all_zeros(decoded_data(decoded) + off, (size_t)unit->size);
 	if (!chunk->is_zeros) {
 		chunk->off = off;
 		chunk->decoded = decoded_ref(decoded);
@@ -135,17 +147,13 @@ int chunk_verify(const struct unit *unit, struct decoded *decoded, size_t off,
 	return 0;
 }
 
-int chunk_verify_file(const struct unit *unit, int fd, uint64_t off, struct verified_chunk **out,
-	struct error *err)
+static int chunk_in_file(const struct unit *unit, const uint8_t *digest, int fd, uint64_t off,
+	bool is_zeros, struct verified_chunk **out, struct error *err)
 {
 	CLEANUP(chunk_unrefp) struct verified_chunk *chunk = NULL;
-	bool is_zeros;
 
-	if (unit->size == 0 || !range_within(off, unit->size, INT64_MAX))
-		return outside(unit, off, err);
-	if (verify_file(unit, fd, off, &is_zeros, err) < 0 || new_chunk(unit, &chunk, err) < 0)
+	if (new_chunk(unit, digest, &chunk, err) < 0)
 		return -1;
-
 	chunk->is_zeros = is_zeros;
 	if (!is_zeros) {
 		chunk->off = off;
@@ -157,12 +165,189 @@ int chunk_verify_file(const struct unit *unit, int fd, uint64_t off, struct veri
 	return 0;
 }
 
+/* Its digest is zeros: nothing has it, and nothing may be compared with it. */
+static int refuse_in_span(const struct unit *unit, struct error *err)
+{
+	if (!(unit->flags & UNIT_IN_SPAN))
+		return 0;
+	return error_set(err, ERROR_INTERNAL,
+		"chunk of %" PRIu64 " bytes can be verified only with its span", unit->size);
+}
+
+int chunk_verify(const struct unit *unit, struct decoded *decoded, size_t off,
+	struct verified_chunk **out, struct error *err)
+{
+	struct digest digest;
+
+	if (unit->size == 0 || !range_within(off, unit->size, decoded_size(decoded)))
+		return outside(unit, off, err);
+	if (refuse_in_span(unit, err) < 0)
+		return -1;
+	if (unit->flags & UNIT_UNVERIFIED)
+		return chunk_in_memory(unit, NULL, decoded, off, out, err);
+	if (hash_memory(decoded_data(decoded) + off, unit->size, &digest, err) < 0 ||
+		compare(unit->digest, &digest, unit->size, "decoded", err) < 0)
+		return -1;
+	return chunk_in_memory(unit, unit->digest, decoded, off, out, err);
+}
+
+int chunk_verify_file(const struct unit *unit, int fd, uint64_t off, struct verified_chunk **out,
+	struct error *err)
+{
+	bool is_verified = !(unit->flags & UNIT_UNVERIFIED);
+	struct digest digest;
+	bool is_zeros;
+
+	if (unit->size == 0 || !range_within(off, unit->size, INT64_MAX))
+		return outside(unit, off, err);
+	if (refuse_in_span(unit, err) < 0 ||
+		hash_file(fd, off, unit->size, &digest, &is_zeros, err) < 0)
+		return -1;
+	if (is_verified && compare(unit->digest, &digest, unit->size, "decoded", err) < 0)
+		return -1;
+	return chunk_in_file(unit, is_verified ? unit->digest : NULL, fd, off, is_zeros, out, err);
+}
+
+static int check_span(const struct unit_span *span, const struct digest *actual, uint64_t size,
+	const char *what, struct error *err)
+{
+	if (compare(span->digest, actual, size, what, err) < 0)
+		return error_prefix(err, "span at byte %" PRIu64 " of the blob", span->blob_off);
+	return 0;
+}
+
+static int new_span_bytes(const struct unit_span *span, uint64_t skip, uint64_t size,
+	struct span_bytes **out, struct error *err)
+{
+	struct span_bytes *bytes = calloc(1, sizeof(*bytes));
+
+	if (!bytes)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for a span");
+	bytes->span = *span;
+	bytes->span.window = NULL;
+	bytes->span.window_size = 0;
+	bytes->vouched = span->digest_kind != SPAN_DIGEST_NONE;
+	bytes->skip = skip;
+	bytes->size = size;
+	bytes->fd = -1;
+	*out = bytes;
+	return 0;
+}
+
+int span_bytes_decode(const struct unit_span *span, const void *encoded, size_t encoded_size,
+	uint64_t skip, size_t size, struct span_bytes **out, struct error *err)
+{
+	CLEANUP(span_bytes_freep) struct span_bytes *bytes = NULL;
+	struct digest digest;
+
+	if (encoded_size != span->blob_size || span->decoded_size > SIZE_MAX)
+		return error_set(err, ERROR_INTERNAL, "%zu bytes are not the span of %" PRIu64,
+			encoded_size, span->blob_size);
+	if (span->digest_kind == SPAN_DIGEST_ENCODED &&
+		(hash_memory(encoded, encoded_size, &digest, err) < 0 ||
+			check_span(span, &digest, encoded_size, "encoded", err) < 0))
+		return -1;
+	if (span->digest_kind == SPAN_DIGEST_DECODED) {
+		skip = 0;
+		size = (size_t)span->decoded_size;
+	}
+	if (new_span_bytes(span, skip, size, &bytes, err) < 0 ||
+		codec_decode_span(span, encoded, encoded_size, skip, size, &bytes->decoded, err) <
+			0)
+		return -1;
+	if (span->digest_kind == SPAN_DIGEST_DECODED &&
+		(hash_memory(decoded_data(bytes->decoded), size, &digest, err) < 0 ||
+			check_span(span, &digest, size, "decoded", err) < 0))
+		return -1;
+	*out = TAKE_PTR(bytes);
+	return 0;
+}
+
+int span_bytes_of_file(const struct unit_span *span, const struct digest *encoded, int fd,
+	uint64_t skip, uint64_t size, struct span_bytes **out, struct error *err)
+{
+	struct digest digest;
+	bool is_zeros;
+
+	if (!range_within(skip, size, span->decoded_size) ||
+		(span->digest_kind == SPAN_DIGEST_ENCODED && !encoded) ||
+		(span->digest_kind == SPAN_DIGEST_DECODED && size != span->decoded_size))
+		return error_set(err, ERROR_INTERNAL,
+			"%" PRIu64 " bytes from %" PRIu64 " do not verify a span of %" PRIu64, size,
+			skip, span->decoded_size);
+	if (span->digest_kind == SPAN_DIGEST_ENCODED &&
+		check_span(span, encoded, span->blob_size, "encoded", err) < 0)
+		return -1;
+	if (span->digest_kind == SPAN_DIGEST_DECODED &&
+		(hash_file(fd, 0, size, &digest, &is_zeros, err) < 0 ||
+			check_span(span, &digest, size, "decoded", err) < 0))
+		return -1;
+	if (new_span_bytes(span, skip, size, out, err) < 0)
+		return -1;
+	(*out)->fd = fd;
+	return 0;
+}
+
+void span_bytes_free(struct span_bytes *bytes)
+{
+	if (!bytes)
+		return;
+	decoded_unref(bytes->decoded);
+	free(bytes);
+}
+
+void span_bytes_freep(struct span_bytes **bytes)
+{
+	span_bytes_free(*bytes);
+	*bytes = NULL;
+}
+
+/* The digest of a unit that the span vouches for: of nothing to compare it with. */
+static int own_digest(const struct unit *unit, const struct span_bytes *bytes, uint64_t off,
+	struct digest *out, bool *is_zeros, struct error *err)
+{
+	const struct unit_span *span = &bytes->span;
+
+	if (bytes->fd >= 0)
+		return hash_file(bytes->fd, off, unit->size, out, is_zeros, err);
+	/* A large file fills whole spans. */
+	if (span->digest_kind == SPAN_DIGEST_DECODED && unit->size == span->decoded_size) {
+		digest_from_sha256(span->digest, out);
+		return 0;
+	}
+	return hash_memory(decoded_data(bytes->decoded) + off, unit->size, out, err);
+}
+
+int chunk_verify_span(const struct unit *unit, const struct span_bytes *bytes,
+	struct verified_chunk **out, struct error *err)
+{
+	uint64_t off = unit->inner_off - bytes->skip;
+	struct digest digest;
+	bool is_zeros = false;
+
+	if (unit->size == 0 || unit->inner_off < bytes->skip ||
+		!range_within(off, unit->size, bytes->size))
+		return outside(unit, unit->inner_off, err);
+	if (!(unit->flags & UNIT_IN_SPAN))
+		return bytes->decoded ? chunk_verify(unit, bytes->decoded, (size_t)off, out, err)
+				      : chunk_verify_file(unit, bytes->fd, off, out, err);
+	if (!bytes->vouched || unit->blob_off != bytes->span.blob_off)
+		return error_set(err, ERROR_INTERNAL,
+			"the span at byte %" PRIu64 " of the blob vouches for no chunk at %" PRIu64,
+			bytes->span.blob_off, unit->blob_off);
+	if (own_digest(unit, bytes, off, &digest, &is_zeros, err) < 0)
+		return -1;
+	return bytes->decoded
+		       ? chunk_in_memory(unit, digest.bytes, bytes->decoded, (size_t)off, out, err)
+		       : chunk_in_file(unit, digest.bytes, bytes->fd, off, is_zeros, out, err);
+}
+
 int chunk_zeros(const struct unit *unit, struct verified_chunk **out, struct error *err)
 {
 	if (!(unit->flags & UNIT_ZEROS))
 		return error_set(
 			err, ERROR_INTERNAL, "chunk of %" PRIu64 " bytes is not zeros", unit->size);
-	if (new_chunk(unit, out, err) < 0)
+	if (new_chunk(unit, NULL, out, err) < 0)
 		return -1;
 	(*out)->is_zeros = true;
 	return 0;
@@ -192,6 +377,11 @@ void chunk_unrefp(struct verified_chunk **chunk)
 uint64_t chunk_size(const struct verified_chunk *chunk)
 {
 	return chunk->size;
+}
+
+const uint8_t *chunk_digest(const struct verified_chunk *chunk)
+{
+	return chunk->has_digest ? chunk->digest : NULL;
 }
 
 bool chunk_is_zeros(const struct verified_chunk *chunk)
