@@ -12,6 +12,7 @@
  * goes by or when all of it is known. */
 struct tar_toc;
 
+/* An empty one. */
 MUST_CHECK int tar_toc_new(struct tar_toc **out, struct error *err);
 void tar_toc_free(struct tar_toc *tar_toc);
 void tar_toc_freep(struct tar_toc **tar_toc);
