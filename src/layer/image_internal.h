@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/bytes.h"
 #include "chunk/image_source.h"
+#include "format/detect.h"
+#include "index/layer_index.h"
 #include "layer/image.h"
 
 /* An image on its way to its tree. */
@@ -29,11 +32,43 @@ MUST_CHECK int image_manifest_find(
 MUST_CHECK int image_document(const struct image_opening *opening, const struct digest *digest,
 	char media_type[128], struct buffer *out, struct error *err);
 
+/* The layer whose index is made, and of what; all borrowed. */
+struct layer_blob {
+	const struct image_opening *opening;
+	const struct descriptor *descriptor;
+};
+
+/* image_layer_blob.c: bytes [off, off + size) of the blob, as the source has them. @out is
+ * empty. Refused with --pull=never. */
+MUST_CHECK int layer_blob_read(const struct layer_blob *blob, uint64_t off, uint64_t size,
+	struct buffer *out, struct error *err);
+
+#define LAYER_MAX_ENCODED_TOC (UINT64_C(150) << 20)
+
+/* A table of contents as the layer carries it; of one of the formats that have one. */
+struct layer_table {
+	enum layer_format format;
+	struct buffer encoded;                     /* owned */
+	uint64_t payload_end;                      /* LAYER_FORMAT_ESTARGZ */
+	struct zstd_chunked_position zstd_chunked; /* LAYER_FORMAT_ZSTD_CHUNKED */
+};
+
+void layer_table_clear(struct layer_table *table);
+
+/* image_layer_table.c: finds it, wherever it is. *found is false for a layer that promises none and
+ * has none; one that breaks its promise is ERROR_FORMAT. */
+MUST_CHECK int layer_table_find(const struct layer_blob *blob,
+	const struct detected_layer *detected, bool *found, struct layer_table *out,
+	struct error *err);
+
+/* image_layer_external.c: the table of an eStargz layer that is in an image of its own. */
+MUST_CHECK int layer_table_find_external(
+	const struct layer_blob *blob, struct buffer *out, struct error *err);
+
 /* image_layer_index.c: the index of one layer, opened from the store or made from what the
  * source has. *unverified is set when it was accepted without a digest. */
-MUST_CHECK int image_layer_index(const struct image_opening *opening,
-	const struct descriptor *descriptor, struct layer_index **out, bool *unverified,
-	struct error *err);
+MUST_CHECK int image_layer_index(const struct layer_blob *blob, struct layer_index **out,
+	bool *unverified, struct error *err);
 
 /* image_layers.c: the indexes of several layers at once; indexes[i] is set for each on success. */
 MUST_CHECK int image_layer_indexes(const struct image_opening *opening,

@@ -1,193 +1,116 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index of one eStargz layer: found in the store by the digest of its table of contents, or
- * built from the end of the blob. */
+/* The index of one layer: found in the store by the digest of its table of contents, or built from
+ * that table. */
 #include "image_internal.h"
 
-#include <string.h>
-
 #include "base/log.h"
-#include "format/detect.h"
-#include "format/estargz.h"
 #include "store/store.h"
 
-/* Enough for the footer and, in most layers, the whole table: one request. */
-#define TAIL_SIZE (UINT64_C(256) << 10)
-#define MAX_ENCODED_TOC (UINT64_C(64) << 20)
-#define UNVERIFIED_FORMAT "estargz-unverified"
-
-/* The end of a blob, and where it starts. */
-struct tail {
-	struct buffer bytes;
-	uint64_t off;
-};
-
-static void tail_clear(struct tail *tail)
+/* Units without a digest are only in indexes under names of their own, so that nobody finds them
+ * who did not ask for that. */
+static const char *unverified_name(enum layer_format format)
 {
-	buffer_free(&tail->bytes);
+	return format == LAYER_FORMAT_ZSTD_CHUNKED ? "zstd-chunked-unverified"
+						   : "estargz-unverified";
 }
 
-static int read_range(const struct image_opening *opening, const struct descriptor *descriptor,
-	uint64_t off, uint64_t size, struct buffer *out, struct error *err)
+static int parse_estargz(const struct layer_blob *blob, const struct detected_layer *trusted,
+	const struct layer_table *table, bool allow_unverified, struct toc **out, struct error *err)
 {
-	struct image_source *source = opening->source;
-
-	if (opening->options->pull == PULL_NEVER)
-		return error_set(err, ERROR_NOT_FOUND,
-			"it has no index in this store and --pull=never forbids to ask");
-	return source->ops->get_range_unverified(source, descriptor, off, size, out, err);
-}
-
-/* Makes the tail reach down to off. */
-static int tail_extend(const struct image_opening *opening, const struct descriptor *descriptor,
-	struct tail *tail, uint64_t off, struct error *err)
-{
-	CLEANUP(buffer_free) struct buffer more = {0};
-
-	if (off >= tail->off)
-		return 0;
-	if (descriptor->size - off > MAX_ENCODED_TOC)
-		return error_set(err, ERROR_FORMAT,
-			"its table of contents has %llu bytes, at most %llu are accepted",
-			(unsigned long long)(descriptor->size - off),
-			(unsigned long long)MAX_ENCODED_TOC);
-	if (read_range(opening, descriptor, off, tail->off - off, &more, err) < 0)
-		return -1;
-	if (buffer_append(&more, tail->bytes.data, tail->bytes.size) < 0)
-		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
-	buffer_free(&tail->bytes);
-	tail->bytes = more;
-	more = (struct buffer){0};
-	tail->off = off;
-	return 0;
-}
-
-/* The layer of the companion image that holds our table of contents. */
-static int find_external_layer(const struct image_opening *opening, const struct digest *layer,
-	struct descriptor *out, struct error *err)
-{
-	struct image_source *source = opening->source;
-	CLEANUP(manifest_freep) struct manifest *manifest = NULL;
-	CLEANUP(buffer_free) struct buffer document = {0};
-	struct digest digest;
-	char media_type[128];
-	char wanted[DIGEST_TEXT_SIZE];
-
-	if (source->ops->resolve(source, ESTARGZ_EXTERNAL_TAG_SUFFIX, &digest, err) < 0 ||
-		image_document(opening, &digest, media_type, &document, err) < 0 ||
-		manifest_parse(document.data, document.size, &manifest, err) < 0)
-		return -1;
-	(void)digest_format(layer, wanted);
-	for (size_t i = 0; i < manifest->n_layers; i++) {
-		const char *named = descriptor_annotation(
-			&manifest->layers[i], ESTARGZ_EXTERNAL_LAYER_ANNOTATION);
-
-		if (named && strcmp(named, wanted) == 0)
-			return descriptor_copy(&manifest->layers[i], out, err);
-	}
-	return error_set(err, ERROR_NOT_FOUND, "it has no table of contents for %s", wanted);
-}
-
-static int external_toc(const struct image_opening *opening, const struct descriptor *descriptor,
-	struct buffer *out, struct error *err)
-{
-	CLEANUP(descriptor_clear) struct descriptor toc = {0};
-	struct image_source *source = opening->source;
-
-	if (opening->options->pull == PULL_NEVER)
-		return error_set(err, ERROR_NOT_FOUND,
-			"it has no index in this store and --pull=never forbids to ask");
-	if (find_external_layer(opening, &descriptor->digest, &toc, err) < 0 ||
-		source->ops->get_blob(source, &toc, MAX_ENCODED_TOC, out, err) < 0)
-		return error_prefix(
-			err, "external table of contents in <tag>%s", ESTARGZ_EXTERNAL_TAG_SUFFIX);
-	return 0;
-}
-
-/* The encoded table of contents, whichever way the layer carries it. */
-static int find_toc(const struct image_opening *opening, const struct descriptor *descriptor,
-	struct buffer *out, uint64_t *payload_end, struct error *err)
-{
-	CLEANUP(tail_clear) struct tail tail = {0};
-	struct estargz_footer footer;
-	uint64_t start;
-
-	tail.off = descriptor->size > TAIL_SIZE ? descriptor->size - TAIL_SIZE : 0;
-	if (read_range(opening, descriptor, tail.off, descriptor->size - tail.off, &tail.bytes,
-		    err) < 0 ||
-		detect_estargz_footer(descriptor, tail.bytes.data, tail.bytes.size, &footer, err) <
-			0)
-		return -1;
-	if (footer.kind == ESTARGZ_EXTERNAL) {
-		*payload_end = descriptor->size - footer.size;
-		return external_toc(opening, descriptor, out, err);
-	}
-	if (tail_extend(opening, descriptor, &tail, footer.toc_off, err) < 0)
-		return -1;
-	*payload_end = footer.toc_off;
-	start = footer.toc_off - tail.off;
-	if (buffer_append(out, tail.bytes.data + start,
-		    descriptor->size - footer.size - footer.toc_off) < 0)
-		return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents");
-	return 0;
-}
-
-static int build_index(const struct image_context *context, const struct descriptor *descriptor,
-	const struct buffer *encoded, const struct estargz_toc_options *toc_options,
-	const uint8_t key[INDEX_KEY_SIZE], struct error *err)
-{
-	CLEANUP(toc_freep) struct toc *toc = NULL;
-	struct layer_index_build_options build = {
-		.key = key,
-		.blob = &descriptor->digest,
-		.blob_size = descriptor->size,
+	const struct estargz_toc_options options = {
+		.toc_digest = trusted ? &trusted->toc_digest : NULL,
+		.allow_unverified = allow_unverified,
+		.blob_size = blob->descriptor->size,
+		.payload_end = table->payload_end,
 	};
 
-	if (estargz_toc_parse(encoded->data, encoded->size, toc_options, &toc, err) < 0)
+	return estargz_toc_parse(table->encoded.data, table->encoded.size, &options, out, err);
+}
+
+static int parse_zstd_chunked(const struct detected_layer *trusted, const struct layer_table *table,
+	bool allow_unverified, struct toc **out, struct error *err)
+{
+	struct zstd_chunked_options options = {
+		.position = table->zstd_chunked,
+		.allow_unverified = allow_unverified,
+	};
+
+	if (trusted && trusted->zstd_chunked.has_manifest_digest)
+		options.manifest_digest = &trusted->zstd_chunked.manifest_digest;
+	if (trusted && trusted->zstd_chunked.has_toc_digest)
+		options.toc_digest = &trusted->zstd_chunked.toc_digest;
+	return zstd_chunked_parse(table->encoded.data, &options, out, err);
+}
+
+/* @trusted: whose digests the table must have; NULL: none is known. */
+static int build_index(const struct layer_blob *blob, const struct detected_layer *trusted,
+	const struct layer_table *table, bool allow_unverified, const uint8_t key[INDEX_KEY_SIZE],
+	struct error *err)
+{
+	const struct layer_index_build_options build = {
+		.key = key,
+		.blob = &blob->descriptor->digest,
+		.blob_size = blob->descriptor->size,
+	};
+	CLEANUP(toc_freep) struct toc *toc = NULL;
+	int result;
+
+	if (table->format == LAYER_FORMAT_ESTARGZ)
+		result = parse_estargz(blob, trusted, table, allow_unverified, &toc, err);
+	else
+		result = parse_zstd_chunked(trusted, table, allow_unverified, &toc, err);
+	if (result < 0)
 		return error_prefix(err, "table of contents");
-	return layer_index_build(store_layers_fd(context->store), toc, &build, err);
+	return layer_index_build(store_layers_fd(blob->opening->context->store), toc, &build, err);
+}
+
+static int no_table(const struct layer_blob *blob, struct error *err)
+{
+	return error_set(err, ERROR_UNSUPPORTED,
+		"media type %s without a table of contents that the manifest vouches for "
+		"(annotation %s or %s). Convert the image with `ctr-remote image convert --estargz "
+		"--oci`, or, where it has a table, accept it as it is with --allow-unverified",
+		blob->descriptor->media_type, ESTARGZ_TOC_DIGEST_ANNOTATION,
+		ZSTD_CHUNKED_CHECKSUM_ANNOTATION);
 }
 
 /* Without an authenticated digest the bytes themselves are the identity of the table. */
-static int unverified_index(const struct image_opening *opening,
-	const struct descriptor *descriptor, struct layer_index **out, struct error *err)
+static int unverified_index(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_index **out, struct error *err)
 {
-	const struct image_context *context = opening->context;
-	CLEANUP(buffer_free) struct buffer encoded = {0};
-	struct estargz_toc_options toc_options = {
-		.allow_unverified = true,
-		.blob_size = descriptor->size,
-	};
+	CLEANUP(layer_table_clear) struct layer_table table = {0};
+	int layers_fd = store_layers_fd(blob->opening->context->store);
 	uint8_t key[INDEX_KEY_SIZE];
 	struct digest digest;
+	bool found;
 
-	if (find_toc(opening, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
-		digest_compute(DIGEST_SHA256, encoded.data, encoded.size, &digest, err) < 0 ||
-		layer_index_key(&descriptor->digest, UNVERIFIED_FORMAT, &digest, key, err) < 0 ||
-		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
+	if (layer_table_find(blob, detected, &found, &table, err) < 0)
 		return -1;
-	return layer_index_open(store_layers_fd(context->store), key, out, err);
+	if (!found)
+		return no_table(blob, err);
+	if (digest_compute(DIGEST_SHA256, table.encoded.data, table.encoded.size, &digest, err) <
+			0 ||
+		layer_index_key(&blob->descriptor->digest, unverified_name(table.format), &digest,
+			key, err) < 0 ||
+		build_index(blob, NULL, &table, true, key, err) < 0)
+		return -1;
+	return layer_index_open(layers_fd, key, out, err);
 }
 
-/* @allow_unverified: units without a digest are accepted, in an index with a key of its own, so
- * that nobody finds it who did not ask for that. */
-static int trusted_index(const struct image_opening *opening, const struct descriptor *descriptor,
-	const struct detected_layer *detected, bool allow_unverified, struct layer_index **out,
-	struct error *err)
+/* @allow_unverified: units without a digest are accepted. */
+static int trusted_index(const struct layer_blob *blob, const struct detected_layer *detected,
+	bool allow_unverified, struct layer_index **out, struct error *err)
 {
-	const struct image_context *context = opening->context;
-	CLEANUP(buffer_free) struct buffer encoded = {0};
-	struct estargz_toc_options toc_options = {
-		.toc_digest = &detected->toc_digest,
-		.allow_unverified = allow_unverified,
-		.blob_size = descriptor->size,
-	};
+	CLEANUP(layer_table_clear) struct layer_table table = {0};
+	int layers_fd = store_layers_fd(blob->opening->context->store);
 	uint8_t key[INDEX_KEY_SIZE];
+	bool found;
 
-	if (layer_index_key(&descriptor->digest,
-		    allow_unverified ? UNVERIFIED_FORMAT : detected->name, &detected->toc_digest,
-		    key, err) < 0)
+	if (layer_index_key(&blob->descriptor->digest,
+		    allow_unverified ? unverified_name(detected->format) : detected->name,
+		    &detected->toc_digest, key, err) < 0)
 		return -1;
-	if (layer_index_open(store_layers_fd(context->store), key, out, err) == 0)
+	if (layer_index_open(layers_fd, key, out, err) == 0)
 		return 0;
 	/* Damaged, or of another version of this program. */
 	if (err->kind == ERROR_FORMAT || err->kind == ERROR_UNSUPPORTED)
@@ -195,28 +118,30 @@ static int trusted_index(const struct image_opening *opening, const struct descr
 	else if (err->kind != ERROR_NOT_FOUND)
 		return -1;
 
-	if (find_toc(opening, descriptor, &encoded, &toc_options.payload_end, err) < 0 ||
-		build_index(context, descriptor, &encoded, &toc_options, key, err) < 0)
+	if (layer_table_find(blob, detected, &found, &table, err) < 0 ||
+		build_index(blob, detected, &table, allow_unverified, key, err) < 0)
 		return -1;
-	return layer_index_open(store_layers_fd(context->store), key, out, err);
+	return layer_index_open(layers_fd, key, out, err);
 }
 
-int image_layer_index(const struct image_opening *opening, const struct descriptor *descriptor,
-	struct layer_index **out, bool *unverified, struct error *err)
+int image_layer_index(const struct layer_blob *blob, struct layer_index **out, bool *unverified,
+	struct error *err)
 {
-	bool allow_unverified = opening->options->allow_unverified;
+	bool allow_unverified = blob->opening->options->allow_unverified;
 	struct detected_layer detected;
 
-	if (detect_layer(descriptor, allow_unverified, &detected, err) < 0)
+	if (detect_layer(blob->descriptor, &detected, err) < 0)
 		return -1;
-	if (!detected.has_toc_digest) {
+	if (!layer_format_has_toc(detected.format)) {
+		if (!allow_unverified)
+			return no_table(blob, err);
 		*unverified = true;
-		return unverified_index(opening, descriptor, out, err);
+		return unverified_index(blob, &detected, out, err);
 	}
-	if (trusted_index(opening, descriptor, &detected, false, out, err) == 0)
+	if (trusted_index(blob, &detected, false, out, err) == 0)
 		return 0;
 	if (err->kind != ERROR_UNSUPPORTED || !allow_unverified)
 		return -1;
 	*unverified = true;
-	return trusted_index(opening, descriptor, &detected, true, out, err);
+	return trusted_index(blob, &detected, true, out, err);
 }

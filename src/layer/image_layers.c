@@ -57,8 +57,9 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&job->lock);
 		if (i >= job->n_layers)
 			return NULL;
-		result = image_layer_index(
-			job->opening, &job->layers[i], &job->indexes[i], &unverified, &err);
+		result = image_layer_index(&(struct layer_blob){.opening = job->opening,
+						   .descriptor = &job->layers[i]},
+			&job->indexes[i], &unverified, &err);
 		finish_layer(job, i, result, unverified, &err);
 	}
 }

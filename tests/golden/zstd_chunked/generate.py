@@ -27,8 +27,8 @@ import zstd_chunked  # noqa: E402
 
 
 def tree():
-    """Each name once, and a file with holes."""
-    entries = [e for e in golden.small_tree() if e.name != "twice"]
+    """Each name once, no link that leads out of the layer, and a file with holes."""
+    entries = [e for e in golden.small_tree() if e.name not in ("twice", "lower")]
     noise = b"".join(estargz.hashlib.sha256(b"%d" % i).digest() for i in range(1000, 1100))
     entries.append(estargz.file("holes", noise + bytes(5000) + noise[:7] + bytes(1024),
                                 mtime=1700000000.5))

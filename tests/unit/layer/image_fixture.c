@@ -5,7 +5,8 @@
 #include "base/fdio.h"
 
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
-#define LAYER_TYPE "application/vnd.oci.image.layer.v1.tar+gzip"
+#define GZIP_TYPE "application/vnd.oci.image.layer.v1.tar+gzip"
+#define ZSTD_TYPE "application/vnd.oci.image.layer.v1.tar+zstd"
 
 static void require(int result, const struct error *err)
 {
@@ -15,14 +16,15 @@ static void require(int result, const struct error *err)
 
 struct buffer golden(const char *name, const char *suffix)
 {
-	const char *directory = getenv("VARVE_GOLDEN_ESTARGZ");
+	const char *directory = getenv("VARVE_GOLDEN");
 	struct buffer contents = {0};
 	struct error err = {0};
 	char path[4096];
 
 	if (!directory)
-		fail_msg("VARVE_GOLDEN_ESTARGZ is not set");
-	(void)snprintf(path, sizeof(path), "%s/%s.%s", directory, name, suffix);
+		fail_msg("VARVE_GOLDEN is not set");
+	(void)snprintf(path, sizeof(path), "%s/%s%s.%s", directory,
+		strchr(name, '/') ? "" : "estargz/", name, suffix);
 	require(file_read(AT_FDCWD, path, 1 << 20, &contents, &err), &err);
 	if (strcmp(suffix, "digest") == 0)
 		contents.data[strcspn((char *)contents.data, "\n")] = '\0';
@@ -230,18 +232,53 @@ void image_push_blob(
 	put(fixture, repository, digest_format(&digest, name), "", &digest, blob->data, blob->size);
 }
 
+static bool is_zstd(const char *golden_name)
+{
+	return strncmp(golden_name, "zstd", 4) == 0;
+}
+
+static void print_annotation(struct buffer *manifest, const char *key, const char *value)
+{
+	assert_int_equal(buffer_printf(manifest, ", \"%s\": \"%s\"", key, value), 0);
+}
+
+/* Those that the table of a golden blob has: one digest, or a file with several. */
+static void print_annotations(struct buffer *manifest, const char *name)
+{
+	CLEANUP(buffer_free) struct buffer text = {0};
+	char *save = NULL;
+
+	if (*name == '\0')
+		return;
+	if (!is_zstd(name)) {
+		text = golden(name, "digest");
+		print_annotation(
+			manifest, "containerd.io/snapshot/stargz/toc.digest", (char *)text.data);
+		return;
+	}
+	text = golden(name, "annotations");
+	for (char *line = strtok_r((char *)text.data, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		char *value = strchr(line, ' ');
+
+		*value++ = '\0';
+		print_annotation(manifest, line, value);
+	}
+}
+
 static void push_layer(struct image_fixture *fixture, const char *repository,
 	const struct layer_text *layer, struct buffer *manifest)
 {
 	CLEANUP(buffer_free) struct buffer blob = golden(layer->blob, "blob");
 	const char *toc = layer->toc ? layer->toc : layer->blob;
+	const char *type = is_zstd(layer->blob) ? ZSTD_TYPE : GZIP_TYPE;
 	char text[DIGEST_TEXT_SIZE];
 	struct digest digest;
 
 	golden_digest(layer->claimed ? layer->claimed : layer->blob, &digest);
 	put(fixture, repository, digest_format(&digest, text), "", &digest, blob.data, blob.size);
 	assert_int_equal(buffer_printf(manifest, "{\"mediaType\": \"%s\", \"digest\": \"%s\", ",
-				 layer->media_type ? layer->media_type : LAYER_TYPE, text),
+				 layer->media_type ? layer->media_type : type, text),
 		0);
 	if (layer->size)
 		assert_int_equal(buffer_printf(manifest, "\"size\": %s", layer->size), 0);
@@ -250,15 +287,7 @@ static void push_layer(struct image_fixture *fixture, const char *repository,
 	assert_int_equal(buffer_printf(manifest, ", \"annotations\": {\"a\": \"b\"%s",
 				 layer->extra ? layer->extra : ""),
 		0);
-	if (*toc) {
-		CLEANUP(buffer_free) struct buffer toc_digest = golden(toc, "digest");
-
-		assert_int_equal(buffer_printf(manifest,
-					 ", \"containerd.io/snapshot/stargz/toc.digest\": "
-					 "\"%s\"",
-					 toc_digest.data),
-			0);
-	}
+	print_annotations(manifest, toc);
 	assert_int_equal(buffer_printf(manifest, "}}"), 0);
 }
 
@@ -366,6 +395,11 @@ static void read_range(struct layer *layer, uint64_t off, size_t size, struct bu
 	stored_range_free(reading.range);
 	(void)pthread_mutex_destroy(&reading.lock);
 	(void)pthread_cond_destroy(&reading.changed);
+}
+
+void image_read_data(struct tree *tree, size_t layer, uint64_t off, size_t size, struct buffer *out)
+{
+	read_range(tree->layers[layer], off, size, out);
 }
 
 void image_read_layer(struct tree *tree, size_t i, struct buffer *out)

@@ -57,11 +57,11 @@ void image_open_context(struct image_fixture *fixture);
 
 /* A layer of a manifest that is being written. */
 struct layer_text {
-	const char *blob;    /* name of a golden blob */
+	const char *blob;    /* name of a golden blob; a directory before it, unless eStargz */
 	const char *claimed; /* golden blob whose digest the manifest names; NULL: the same */
 	const char *toc;     /* golden blob whose table it has; NULL: the same; "": no annotation */
 	const char *size;    /* as written; NULL: that of the blob */
-	const char *media_type; /* NULL: gzip layer */
+	const char *media_type; /* NULL: that of the blob's directory */
 	const char *extra;      /* more annotations: , "name": "value" */
 };
 
@@ -79,7 +79,7 @@ void image_push_blob(
 struct object *image_object(
 	struct image_fixture *fixture, const char *repository, const char *name);
 
-/* The file NAME.SUFFIX of the golden directory, text without its newline. */
+/* The file NAME.SUFFIX of a golden directory; a digest without its newline. */
 struct buffer golden(const char *name, const char *suffix);
 void golden_digest(const char *name, struct digest *out); /* of NAME.blob */
 
@@ -94,6 +94,9 @@ void image_must_fail(struct image_fixture *fixture, const char *name,
 
 /* Reads all data of a layer of a tree; fails the test unless that succeeds. */
 void image_read_layer(struct tree *tree, size_t layer, struct buffer *out);
+/* A range of its data space. */
+void image_read_data(
+	struct tree *tree, size_t layer, uint64_t off, size_t size, struct buffer *out);
 /* What a file of a tree holds. */
 void image_read_file(struct tree *tree, const char *path, struct buffer *out);
 
