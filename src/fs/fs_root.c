@@ -4,6 +4,8 @@
  *	t/<id in base 36>	the root of a tree
  *	images/<digest>		a symbolic link to it, by the digest of the platform manifest
  *	layers/<digest>		the same for the tree of a single layer
+ *	.../<digest>.<id>	the same for other trees of this digest, made from other tables: the
+ *				first that came keeps the plain name
  *	data/<id>		the data space of a layer as one file: a device of the EROFS face
  *
  * A directory has one place only, because the kernel moves a directory that it finds under a second
@@ -26,7 +28,8 @@ enum {
 	ROW_END,
 };
 enum { KIND_FIXED, KIND_LINK, KIND_FILE };
-enum { KIND_SHIFT = 32, FILE_BLOCK = 4096, STAT_BLOCK = 512, NAME_SIZE = 96 };
+enum { KIND_SHIFT = 32, FILE_BLOCK = 4096, STAT_BLOCK = 512 };
+enum { LINK_NAME_SIZE = DIGEST_TEXT_SIZE + 16 };
 
 static const char *const directory_names[ROW_END] = {
 	[ROW_IMAGES] = "images",
@@ -191,10 +194,39 @@ static int lookup_directory(
 	return -ENOENT;
 }
 
+static bool has_plain_name(struct fs_session *session, const struct tree *tree)
+{
+	return tree_table_find(session->trees, tree->kind, tree->name) == tree;
+}
+
+static void link_name(struct fs_session *session, const struct tree *tree, char out[LINK_NAME_SIZE])
+{
+	char id[16];
+
+	format_base36(tree->id, id);
+	(void)snprintf(out, LINK_NAME_SIZE, "%s%s%s", tree->name,
+		has_plain_name(session, tree) ? "" : ".", has_plain_name(session, tree) ? "" : id);
+}
+
+static struct tree *find_link(struct fs_session *session, enum tree_kind kind, const char *name)
+{
+	struct tree *tree = tree_table_find(session->trees, kind, name);
+	const char *dot = strrchr(name, '.');
+	char full[LINK_NAME_SIZE];
+
+	if (tree || !dot)
+		return tree;
+	tree = tree_table_get(session->trees, parse_id(dot + 1, 36));
+	if (!tree || tree->kind != kind)
+		return NULL;
+	link_name(session, tree, full);
+	return strcmp(full, name) == 0 ? tree : NULL;
+}
+
 static int lookup_link(struct fs_session *session, enum tree_kind kind, const char *name,
 	struct fuse_entry_param *out)
 {
-	struct tree *tree = tree_table_find(session->trees, kind, name);
+	struct tree *tree = find_link(session, kind, name);
 	struct fs_node node = {0};
 	int ret;
 
@@ -248,6 +280,7 @@ int fs_root_lookup(
 
 /* Passes on the entries after a cookie; a cookie is the number of the entry. */
 struct listing {
+	struct fs_session *session;
 	uint64_t row;
 	uint64_t cookie;
 	uint64_t i;
@@ -268,6 +301,7 @@ static int list_tree(void *arg, struct tree *tree)
 {
 	struct listing *listing = arg;
 	struct fs_node node = {0};
+	char name[LINK_NAME_SIZE];
 	char id[16];
 
 	if (listing->row == ROW_TREES) {
@@ -279,7 +313,8 @@ static int list_tree(void *arg, struct tree *tree)
 	if (tree->kind != (listing->row == ROW_IMAGES ? TREE_IMAGE : TREE_LAYER))
 		return 0;
 	node.nid = row_make(KIND_LINK, tree->id);
-	return list_entry(listing, tree->name, &node, S_IFLNK);
+	link_name(listing->session, tree, name);
+	return list_entry(listing, name, &node, S_IFLNK);
 }
 
 static int list_data(void *arg, uint32_t id, struct layer *layer)
@@ -307,7 +342,8 @@ int fs_root_readdir(struct fs_session *session, uint64_t row, uint64_t cookie,
 		uint64_t next_cookie),
 	void *arg)
 {
-	struct listing listing = {.row = row, .cookie = cookie, .each = each, .arg = arg};
+	struct listing listing = {
+		.session = session, .row = row, .cookie = cookie, .each = each, .arg = arg};
 	struct fs_node self = {.nid = row};
 	struct fs_node root = {.nid = ROW_ROOT};
 

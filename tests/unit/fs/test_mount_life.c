@@ -136,6 +136,19 @@ static unsigned n_names(const char *path)
 	return n - 2;
 }
 
+static bool has_name(const char *path, const char *name)
+{
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	bool found = false;
+
+	assert_non_null(directory);
+	while (!found && (entry = readdir(directory)))
+		found = strcmp(entry->d_name, name) == 0;
+	closedir(directory);
+	return found;
+}
+
 static void all_trees_are_found_by_id_and_by_digest(void **state)
 {
 	struct fs_fixture fixture;
@@ -179,6 +192,37 @@ static void add_tree(struct fs_fixture *fixture, uint32_t id)
 	tree->n_layers = 1;
 	assert_int_equal(tree_table_add(fixture->trees, tree, NULL), 0);
 	assert_int_equal(tree_table_add_data(fixture->trees, id, fixture->layer, NULL), 0);
+}
+
+/* Two tables of one blob, with nothing in common but its digest. */
+static void trees_of_one_digest_have_names_of_their_own(void **state)
+{
+	static const char *const wrong[] = {"mnt/layers/sha256:of-a-layer.a",
+		"mnt/layers/sha256:of-a-layer.c", "mnt/layers/sha256:of-a-layer.0b",
+		"mnt/layers/sha256:of-a-layer.", "mnt/layers/sha256:of-another.b",
+		"mnt/images/sha256:of-a-layer.b"};
+	struct fs_fixture fixture;
+	char target[16] = "";
+
+	(void)state;
+	fs_fixture_open(&fixture, &(struct fs_fixture_options){.tree_0 = true});
+	add_tree(&fixture, 10);
+	assert_int_equal(n_names("mnt/layers"), 1);
+	add_tree(&fixture, 11);
+	/* The first keeps its name. */
+	assert_int_equal(readlink("mnt/layers/sha256:of-a-layer", target, sizeof(target) - 1), 6);
+	assert_string_equal(target, "../t/a");
+	assert_int_equal(readlink("mnt/layers/sha256:of-a-layer.b", target, sizeof(target) - 1), 6);
+	assert_string_equal(target, "../t/b");
+	assert_reads_hello("mnt/layers/sha256:of-a-layer.b/dir/hello");
+	assert_int_equal(n_names("mnt/layers"), 2);
+	assert_true(has_name("mnt/layers", "sha256:of-a-layer"));
+	assert_true(has_name("mnt/layers", "sha256:of-a-layer.b"));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(access(wrong[i], F_OK), -1);
+		assert_int_equal(errno, ENOENT);
+	}
+	fs_fixture_close(&fixture);
 }
 
 static void a_tree_that_appears_later_is_seen_at_once(void **state)
@@ -342,6 +386,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_is_mounted_over_it_is_left_alone),
 		cmocka_unit_test(failures_of_starting_say_why),
 		cmocka_unit_test(all_trees_are_found_by_id_and_by_digest),
+		cmocka_unit_test(trees_of_one_digest_have_names_of_their_own),
 		cmocka_unit_test(a_tree_that_appears_later_is_seen_at_once),
 		cmocka_unit_test(a_data_file_has_the_bytes_of_its_layer),
 		cmocka_unit_test(without_xattrs_the_kernel_asks_once_for_the_session),
