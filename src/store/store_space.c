@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/fdio.h"
 #include "base/log.h"
 #include "store_cache_internal.h"
 #include "store_internal.h"
@@ -25,7 +26,12 @@ static const uint64_t measure_ns = 60 * NS_PER_SECOND;
 /* How far puts may run ahead of a measurement. */
 static const uint64_t max_slack = 64 << 20;
 
-enum { MAX_DEPTH = 64 };
+/* Between looks without anybody who puts. */
+static const uint64_t look_ns = 5 * NS_PER_SECOND;
+/* Room that makes it worth to go on. */
+static const uint64_t min_room = 4 << 20;
+
+enum { MAX_DEPTH = 64, PROBE_SIZE = 64 << 10 };
 
 static bool admits_within_quota(struct space *space, struct store *store, uint64_t size)
 {
@@ -86,10 +92,12 @@ static void refused(struct store *store, int errnum)
 
 	atomic_store(&space->refused_errnum, errnum);
 	atomic_store(&space->retry_ns, clock_now_ns() + retry_ns);
+	atomic_store(&space->look_ns, clock_now_ns() + look_ns);
 	if (atomic_compare_exchange_strong(&space->caching, &caching, CACHING_REFUSED))
 		log_warning("store %s: %s: reads go on, but nothing is stored; tried again every "
 			    "%d seconds",
 			store->dir, strerror(errnum), (int)(retry_ns / NS_PER_SECOND));
+	writer_wake(store);
 }
 
 bool space_learn(struct store *store, int errnum, uint64_t size)
@@ -204,6 +212,7 @@ static void decide(struct store *store, uint64_t used, uint64_t limit)
 	atomic_store(&space->used, used);
 	atomic_store(&space->limit, limit);
 	atomic_store(&space->measured_ns, clock_now_ns());
+	atomic_store(&space->look_ns, clock_now_ns() + measure_ns);
 	if (!atomic_compare_exchange_strong(
 		    &space->caching, &caching, full ? CACHING_QUOTA : CACHING_ON))
 		return;
@@ -226,6 +235,74 @@ int space_check(struct store *store, uint64_t *freed, struct error *err)
 		return -1;
 	decide(store, used > *freed ? used - *freed : 0, limit);
 	return 0;
+}
+
+uint64_t space_next_look_ns(struct store *store)
+{
+	int caching = atomic_load(&store->space.caching);
+	bool waits = caching == CACHING_REFUSED || caching == CACHING_QUOTA;
+
+	return waits && !db_is_lost(store->db) ? atomic_load(&store->space.look_ns) : UINT64_MAX;
+}
+
+/* 0 or -errno: what a put would meet, all the way to the disk. */
+static int probe(struct store *store)
+{
+	static const uint8_t data[PROBE_SIZE];
+	CLEANUP(cleanup_fd) int fd = -1;
+	struct statvfs fs;
+	int ret;
+
+	if (fstatvfs(store->dir_fd, &fs) < 0)
+		return -errno;
+	if ((uint64_t)fs.f_bavail * fs.f_frsize < min_room)
+		return -ENOSPC;
+	fd = openat(store->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	ret = fd_pwrite_all(fd, data, sizeof(data), 0);
+	if (ret == 0 && fdatasync(fd) < 0)
+		ret = -errno;
+	return ret;
+}
+
+static int put_version(struct db_txn *txn, void *arg)
+{
+	(void)arg;
+	return db_meta_put(txn, "version", RECORD_VERSION);
+}
+
+static void look_at_disk(struct store *store)
+{
+	struct error err = {0};
+	int ret = probe(store);
+
+	if (ret < 0) {
+		if (is_refusal(-ret))
+			atomic_store(&store->space.refused_errnum, -ret);
+		return;
+	}
+	/* A commit failed: one that changes nothing shows whether they work again. */
+	if (atomic_load(&store->space.commit_failed) &&
+		db_write(store->db, put_version, NULL, "see whether it can be written", &err) < 0)
+		return;
+	atomic_store(&store->space.commit_failed, false);
+	accepted(store);
+}
+
+void space_look(struct store *store)
+{
+	struct error err = {0};
+	uint64_t freed;
+
+	if (atomic_load(&store->space.caching) == CACHING_QUOTA) {
+		if (space_check(store, &freed, &err) < 0)
+			log_warning("store %s: make room: %s", store->dir, err.message);
+		atomic_store(&store->space.look_ns, clock_now_ns() + measure_ns);
+		return;
+	}
+	look_at_disk(store);
+	atomic_store(&store->space.look_ns, clock_now_ns() + look_ns);
 }
 
 bool store_caching(struct store *store, char *why, size_t why_size)

@@ -25,7 +25,8 @@ struct space {
 	unsigned quota_percent;
 	_Atomic int caching;        /* enum caching */
 	_Atomic int refused_errnum; /* what the disk said last */
-	_Atomic uint64_t retry_ns;  /* CACHING_REFUSED: not before */
+	_Atomic uint64_t retry_ns;  /* CACHING_REFUSED: no put before */
+	_Atomic uint64_t look_ns;   /* CACHING_REFUSED, _QUOTA: when the writer looks by itself */
 	_Atomic bool commit_failed; /* only a commit that works ends the refusal */
 	_Atomic uint64_t used;      /* measured at some time, and everything put since then */
 	_Atomic uint64_t limit;     /* effective quota in bytes when it was measured; 0: none */
@@ -48,6 +49,13 @@ void space_learn_commit(struct store *store, const struct error *err);
 /* Allocated bytes of everything in the directory, and the limit that holds now. */
 MUST_CHECK int space_measure(
 	struct store *store, uint64_t *used, uint64_t *limit, struct error *err);
+
+/* When the writer is to look by itself whether something can be stored again, so that what only
+ * goes on then need not try; UINT64_MAX: it need not. Any thread. */
+uint64_t space_next_look_ns(struct store *store);
+
+/* Looks. Writer thread. */
+void space_look(struct store *store);
 
 /* Writer thread only, so that two do not evict for the same need: measures, evicts what is over the
  * quota, decides whether puts go on. *freed in allocated bytes. */

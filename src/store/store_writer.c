@@ -195,6 +195,17 @@ void writer_stale(struct store *store, const uint8_t digest[RECORD_CHUNK_KEY_SIZ
 	(void)pthread_mutex_unlock(&writer->lock);
 }
 
+void writer_wake(struct store *store)
+{
+	struct writer *writer = &store->writer;
+
+	if (!writer->started)
+		return;
+	(void)pthread_mutex_lock(&writer->lock);
+	(void)pthread_cond_signal(&writer->wake);
+	(void)pthread_mutex_unlock(&writer->lock);
+}
+
 void writer_check_space(struct store *store)
 {
 	struct writer *writer = &store->writer;
@@ -312,14 +323,17 @@ static bool flush_is_due(const struct writer *writer)
 }
 
 /* Under the lock, which is not held while waiting. */
-static void wait_for_work(struct writer *writer)
+static void wait_for_work(struct store *store)
 {
-	struct timespec until = {
-		.tv_sec = (time_t)(writer->deadline_ns / NS_PER_SECOND),
-		.tv_nsec = (long)(writer->deadline_ns % NS_PER_SECOND),
-	};
+	struct writer *writer = &store->writer;
+	uint64_t until_ns = space_next_look_ns(store);
+	struct timespec until;
 
-	if (writer->deadline_ns > 0)
+	if (writer->deadline_ns > 0 && writer->deadline_ns < until_ns)
+		until_ns = writer->deadline_ns;
+	until.tv_sec = (time_t)(until_ns / NS_PER_SECOND);
+	until.tv_nsec = (long)(until_ns % NS_PER_SECOND);
+	if (until_ns < UINT64_MAX)
 		(void)pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
 	else
 		(void)pthread_cond_wait(&writer->wake, &writer->lock);
@@ -349,11 +363,12 @@ static void *run(void *arg)
 		bool jobs = writer->jobs != NULL;
 		bool due = flush_is_due(writer);
 		bool space = writer->space_due && !writer->stop;
+		bool look = !writer->stop && clock_now_ns() >= space_next_look_ns(store);
 
-		if (!jobs && !due && !space) {
+		if (!jobs && !due && !space && !look) {
 			if (writer->stop)
 				break;
-			wait_for_work(writer);
+			wait_for_work(store);
 			continue;
 		}
 		if (due) {
@@ -369,6 +384,8 @@ static void *run(void *arg)
 			flush(store, &work, ticket);
 		if (space)
 			check_space(store);
+		if (look)
+			space_look(store);
 		(void)pthread_mutex_lock(&writer->lock);
 	}
 	(void)pthread_mutex_unlock(&writer->lock);

@@ -39,6 +39,9 @@ void writer_touch(struct store *store, struct layer_state *layer);
  * record is another one by then. Bounded: one too many is looked up in vain once more. */
 void writer_stale(struct store *store, const uint8_t digest[RECORD_CHUNK_KEY_SIZE]);
 
+/* Wakes the writer, for space_next_look_ns() has changed. */
+void writer_wake(struct store *store);
+
 /* Looks at the quota soon. */
 void writer_check_space(struct store *store);
 

@@ -95,9 +95,8 @@ static void a_full_tmpfs_is_served_without_caching(void **state)
 	disk_remove(disk);
 }
 
-static void caching_goes_on_when_there_is_room_again(void **state)
+static void expect_caching_again(bool put)
 {
-	(void)state;
 	const struct layer_shape shape = {
 		.seed = 1, .contents = 1, .n_units = 10, .unit_size = MIB, .zero_unit = 99};
 	struct disk *disk = disk_make(DISK_TMPFS);
@@ -118,7 +117,8 @@ static void caching_goes_on_when_there_is_room_again(void **state)
 
 	/* Asked again every few seconds. */
 	for (unsigned i = 0; i < 100 && !caching(fixture); i++) {
-		layer_put_unit(&layer, 8);
+		if (put)
+			layer_put_unit(&layer, 8);
 		(void)usleep(100000);
 	}
 	assert_true(caching(fixture));
@@ -130,6 +130,19 @@ static void caching_goes_on_when_there_is_room_again(void **state)
 	assert_true(layer_reads_unit(&layer, 9));
 	layer_leave(&layer);
 	disk_remove(disk);
+}
+
+static void caching_goes_on_when_there_is_room_again(void **state)
+{
+	(void)state;
+	expect_caching_again(true);
+}
+
+/* What waits for it, as the rest of a layer does, need not try. */
+static void room_is_noticed_when_nobody_puts(void **state)
+{
+	(void)state;
+	expect_caching_again(false);
 }
 
 static void a_store_on_a_read_only_file_system_is_read(void **state)
@@ -243,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_full_ext4_is_served_without_caching),
 		cmocka_unit_test(a_full_tmpfs_is_served_without_caching),
 		cmocka_unit_test(caching_goes_on_when_there_is_room_again),
+		cmocka_unit_test(room_is_noticed_when_nobody_puts),
 		cmocka_unit_test(a_store_on_a_read_only_file_system_is_read),
 		cmocka_unit_test(a_read_only_directory_without_a_store_is_refused_with_advice),
 		cmocka_unit_test(a_disk_that_turns_read_only_keeps_serving),
