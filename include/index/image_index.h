@@ -11,6 +11,10 @@
 MUST_CHECK int image_index_key(const struct layer_index *const *layers, size_t n_layers,
 	uint8_t key[INDEX_KEY_SIZE], struct error *err);
 
+/* The same from the keys alone. */
+MUST_CHECK int image_index_key_of(const uint8_t (*keys)[INDEX_KEY_SIZE], size_t n_layers,
+	uint8_t key[INDEX_KEY_SIZE], struct error *err);
+
 /**
  * image_index_build() - merge the layers of an image into one tree, <key>.erofs below dir_fd.
  * @layers: lowest first, at most 1024. Device i of the tree is layer i.

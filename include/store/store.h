@@ -52,6 +52,12 @@ int store_layers_fd(const struct store *store);
 int store_images_fd(const struct store *store);
 const char *store_dir(const struct store *store);
 
+/* Index files are evicted with their layers. Between the two calls none is: for who finds one by
+ * its name before the layer is open. May wait for an eviction. The image's own index stays while
+ * all of its layers are open. */
+void store_hold_indexes(struct store *store);
+void store_release_indexes(struct store *store);
+
 /* False while the store only reads: read-only file system, or full. @why says which. */
 bool store_caching(struct store *store, char *why, size_t why_size);
 

@@ -9,7 +9,7 @@
 
 /* The store as a cache: what is in it, whether it is right, and making room. */
 
-/* What the database says about one layer. */
+/* What there is of one layer: something stored, or an index only. */
 struct cache_layer {
 	uint8_t key[32];
 	struct digest blob;
@@ -18,9 +18,9 @@ struct cache_layer {
 	uint64_t n_present;
 	uint64_t size;
 	uint64_t present;
-	uint64_t allocated;
-	int64_t used_s; /* wall clock of the last open or close */
-	bool open;      /* in use by this process */
+	uint64_t allocated; /* of its data file and its index */
+	int64_t used_s;     /* wall clock of the last open or close */
+	bool open;          /* in use by this process */
 };
 
 /* Calls each() with a borrowed record until it returns non-zero. */
@@ -38,8 +38,8 @@ struct cache_usage {
 /* As it is now. Threads: those that may block on a disk. */
 MUST_CHECK int cache_usage(struct store *store, struct cache_usage *out, struct error *err);
 
-/* Evicts whole layers, least recently used first and never an open one, until the quota holds.
- * Also called by the store itself after puts. *freed in allocated bytes. */
+/* Evicts whole layers with their indexes, least recently used first and never an open one, until
+ * the quota holds. Also called by the store itself after puts. *freed in allocated bytes. */
 MUST_CHECK int cache_evict(struct store *store, uint64_t *freed, struct error *err);
 
 /* What to do with findings, and whom to tell. The functions may be NULL. */

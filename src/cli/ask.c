@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/error_map.h"
 #include "cli_internal.h"
 #include "control/control_client.h"
 #include "daemon/mount_record.h"
@@ -87,4 +88,30 @@ int ask_store(const char *store_dir, const char *target, ask_report *report, boo
 		return 0;
 	*exists = store_exists(store_dir);
 	return *exists ? ask_itself(store_dir, target, report, out, err) : 0;
+}
+
+int cli_store_report(const struct verb *verb, int argc, char **argv, const char *target,
+	ask_report *report, void (*print)(const struct json *report))
+{
+	struct common_arguments arguments = {0};
+	CLEANUP(json_freep) struct json *answer = NULL;
+	char store_dir[PATH_MAX];
+	struct error err;
+	char **operands;
+	bool exists;
+	int code;
+
+	if (!cli_begin(verb, argc, argv, &arguments, &operands, &code))
+		return code;
+	if (cli_store_dir(arguments.store, store_dir, &err) < 0 ||
+		ask_store(store_dir, target, report, &exists, &answer, &err) < 0)
+		return cli_fail(verb->name, arguments.json, &err);
+	if (!exists) {
+		(void)error_set(&err, ERROR_NOT_FOUND, "there is no store at %s", store_dir);
+		return cli_fail(verb->name, arguments.json, &err);
+	}
+	if (arguments.json)
+		return cli_print_json(verb->name, answer);
+	print(answer);
+	return EXIT_CODE_SUCCESS;
 }

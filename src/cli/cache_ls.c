@@ -2,13 +2,8 @@
 /* `varve cache ls`: the layers in a store. */
 #include <stdio.h>
 
-#include "base/error_map.h"
 #include "cli_internal.h"
 #include "quantity_internal.h"
-
-struct cache_arguments {
-	struct common_arguments common; /* first */
-};
 
 static void print_layer(const struct screen *screen, const struct json *layer)
 {
@@ -41,27 +36,7 @@ static void print_cache(const struct json *report)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-	struct cache_arguments arguments = {0};
-	CLEANUP(json_freep) struct json *report = NULL;
-	char store_dir[PATH_MAX];
-	struct error err;
-	char **operands;
-	bool exists;
-	int code;
-
-	if (!cli_begin(verb, argc, argv, &arguments.common, &operands, &code))
-		return code;
-	if (cli_store_dir(arguments.common.store, store_dir, &err) < 0 ||
-		ask_store(store_dir, "/v1/cache", report_cache, &exists, &report, &err) < 0)
-		return cli_fail(verb->name, arguments.common.json, &err);
-	if (!exists) {
-		(void)error_set(&err, ERROR_NOT_FOUND, "there is no store at %s", store_dir);
-		return cli_fail(verb->name, arguments.common.json, &err);
-	}
-	if (arguments.common.json)
-		return cli_print_json(verb->name, report);
-	print_cache(report);
-	return EXIT_CODE_SUCCESS;
+	return cli_store_report(verb, argc, argv, "/v1/cache", report_cache, print_cache);
 }
 
 static const struct option_spec options[] = {

@@ -103,6 +103,11 @@ typedef int ask_report(const struct report_context *context, struct json **out, 
 MUST_CHECK int ask_store(const char *store_dir, const char *target, ask_report *report,
 	bool *exists, struct json **out, struct error *err);
 
+/* All of a verb that prints one report about a store: options, asking, JSON or print(). An exit
+ * code. */
+int cli_store_report(const struct verb *verb, int argc, char **argv, const char *target,
+	ask_report *report, void (*print)(const struct json *report));
+
 /* The socket of the process that owns a store; *owned false when nobody serves it. */
 MUST_CHECK int ask_socket(
 	const char *store_dir, bool *owned, char out[PATH_MAX], struct error *err);

@@ -2,13 +2,8 @@
 /* `varve images`: what was mounted from a store, and how much of it is there. */
 #include <stdio.h>
 
-#include "base/error_map.h"
 #include "cli_internal.h"
 #include "quantity_internal.h"
-
-struct images_arguments {
-	struct common_arguments common; /* first */
-};
 
 static void print_image(const struct screen *screen, const struct json *image)
 {
@@ -17,7 +12,7 @@ static void print_image(const struct screen *screen, const struct json *image)
 	bool complete = flag_in(image, "complete");
 	unsigned percent = percent_of(number_in(image, "present"), number_in(image, "size"));
 
-	/* A layer that nothing was fetched of is not known to the store. */
+	/* Of a layer that was evicted the store does not know the size. */
 	if (percent == 100 && !complete)
 		percent = number_in(image, "present") ? 99 : 0;
 	screen_put(screen, complete ? STYLE_GOOD : STYLE_PLAIN, "%3u%%", percent);
@@ -46,27 +41,7 @@ static void print_images(const struct json *report)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-	struct images_arguments arguments = {0};
-	CLEANUP(json_freep) struct json *report = NULL;
-	char store_dir[PATH_MAX];
-	struct error err;
-	char **operands;
-	bool exists;
-	int code;
-
-	if (!cli_begin(verb, argc, argv, &arguments.common, &operands, &code))
-		return code;
-	if (cli_store_dir(arguments.common.store, store_dir, &err) < 0 ||
-		ask_store(store_dir, "/v1/images", report_images, &exists, &report, &err) < 0)
-		return cli_fail(verb->name, arguments.common.json, &err);
-	if (!exists) {
-		(void)error_set(&err, ERROR_NOT_FOUND, "there is no store at %s", store_dir);
-		return cli_fail(verb->name, arguments.common.json, &err);
-	}
-	if (arguments.common.json)
-		return cli_print_json(verb->name, report);
-	print_images(report);
-	return EXIT_CODE_SUCCESS;
+	return cli_store_report(verb, argc, argv, "/v1/images", report_images, print_images);
 }
 
 static const struct option_spec options[] = {

@@ -15,14 +15,22 @@ enum { MAX_LAYERS = 1024 };
 int image_index_key(const struct layer_index *const *layers, size_t n_layers,
 	uint8_t key[INDEX_KEY_SIZE], struct error *err)
 {
-	CLEANUP(buffer_free) struct buffer keys = {0};
+	CLEANUP(cleanup_free) uint8_t(*keys)[INDEX_KEY_SIZE] = NULL;
+
+	keys = calloc(n_layers + 1, sizeof(*keys));
+	if (!keys)
+		return error_set(err, ERROR_NO_MEMORY, "no memory for the key of an image");
+	for (size_t i = 0; i < n_layers; i++)
+		memcpy(keys[i], layers[i]->key, INDEX_KEY_SIZE);
+	return image_index_key_of(keys, n_layers, key, err);
+}
+
+int image_index_key_of(const uint8_t (*keys)[INDEX_KEY_SIZE], size_t n_layers,
+	uint8_t key[INDEX_KEY_SIZE], struct error *err)
+{
 	struct digest digest;
 
-	for (size_t i = 0; i < n_layers; i++) {
-		if (buffer_append(&keys, layers[i]->key, INDEX_KEY_SIZE) < 0)
-			return error_set(err, ERROR_NO_MEMORY, "no memory for the key of an image");
-	}
-	if (digest_compute(DIGEST_SHA256, keys.data, keys.size, &digest, err) < 0)
+	if (digest_compute(DIGEST_SHA256, keys, n_layers * sizeof(*keys), &digest, err) < 0)
 		return -1;
 	memcpy(key, digest.bytes, INDEX_KEY_SIZE);
 	return 0;

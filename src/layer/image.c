@@ -367,9 +367,13 @@ int image_open(const struct image_context *context, const struct image_options *
 	CLEANUP(assembly_clear)
 	struct assembly assembly = {.opening = {.context = context, .options = options}};
 	struct image image = {0};
+	int result;
 
 	(void)image_name_format(options->name, image.reference);
-	if (assemble(&assembly, &image.tree, err) < 0)
+	store_hold_indexes(context->store);
+	result = assemble(&assembly, &image.tree, err);
+	store_release_indexes(context->store);
+	if (result < 0)
 		return error_prefix(err, "image %s", image.reference);
 
 	image.manifest = assembly.image.digest;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -146,10 +145,7 @@ bool layer_store_is_complete(const struct layer_store *layer)
 void layer_store_stats(struct layer_store *layer, struct layer_store_stats *out)
 {
 	struct layer_state *state = layer->state;
-	char name[FILE_NAME_SIZE];
-	struct stat status;
 
-	data_file_name(state->key, name);
 	*out = (struct layer_store_stats){
 		.n_units = state->n_units,
 		.n_present = atomic_load(&state->n_present),
@@ -157,8 +153,7 @@ void layer_store_stats(struct layer_store *layer, struct layer_store_stats *out)
 		.present = layer_state_present_bytes(state),
 	};
 	out->complete = out->n_present == out->n_units;
-	if (fstatat(layer->store->layers_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-		out->allocated = (uint64_t)status.st_blocks * 512;
+	out->allocated = data_file_allocated(layer->store->layers_fd, state->key);
 }
 
 int layer_store_sync(struct layer_store *layer, struct error *err)

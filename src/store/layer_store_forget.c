@@ -18,11 +18,37 @@ struct forget_job {
 	uint64_t size;
 };
 
+/* What listings show of a layer that nobody opens after this. */
+static int count_down(struct db_txn *txn, const struct forget_job *forget)
+{
+	uint8_t key[RECORD_KEY_SIZE], bytes[RECORD_LAYER_SIZE];
+	struct layer_record record;
+	MDB_val value;
+	int code = presence_owner(txn, forget->number, key);
+
+	if (code == 0)
+		code = db_get(txn, DB_LAYERS, key, sizeof(key), &value);
+	if (code != 0)
+		return code == MDB_NOTFOUND ? 0 : code;
+	if (!record_layer_decode(value.mv_data, value.mv_size, &record) ||
+		record.number != forget->number)
+		return 0;
+	record.n_present -= record.n_present > 0;
+	record.present -= record.present < forget->size ? record.present : forget->size;
+	record_layer_encode(&record, bytes);
+	return db_put(txn, DB_LAYERS, key, sizeof(key), bytes, sizeof(bytes));
+}
+
 static int clear_bit(struct db_txn *txn, void *arg)
 {
 	const struct forget_job *forget = arg;
+	bool had;
+	int code = presence_has(txn, forget->number, forget->unit, &had);
 
-	return presence_clear(txn, forget->number, forget->unit);
+	if (code != 0 || !had)
+		return code;
+	code = presence_clear(txn, forget->number, forget->unit);
+	return code == 0 ? count_down(txn, forget) : code;
 }
 
 static void forget_pending(struct pending_units *pending, uint32_t unit)
@@ -118,8 +144,10 @@ static int drop_layer(struct db_txn *txn, void *arg)
 	int code = db_get(txn, DB_LAYERS, drop->key, sizeof(drop->key), &value);
 
 	drop->dropped = code == 0;
-	if (code != 0)
-		return code == MDB_NOTFOUND ? 0 : code;
+	if (code != 0 && code != MDB_NOTFOUND)
+		return code;
+	if (code == MDB_NOTFOUND)
+		return db_delete(txn, DB_ACCESS, drop->key, sizeof(drop->key));
 	if (record_layer_decode(value.mv_data, value.mv_size, &record))
 		code = drop_number(txn, drop->key, record.number);
 	if (code == 0)
@@ -157,21 +185,32 @@ static int is_recorded(
 	return 0;
 }
 
-int layer_store_remove(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
+static int remove_data(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
 {
-	struct drop_job drop = {.job.run = run_drop};
 	char name[FILE_NAME_SIZE];
-	bool recorded;
-	int ret;
+	int ret = data_file_remove(&store->files, key);
 
-	if (is_recorded(store, key, &recorded, err) < 0)
-		return -1;
-	memcpy(drop.key, key, sizeof(drop.key));
-	if (recorded && writer_call(store, &drop.job, err) < 0)
-		return -1;
-	ret = data_file_remove(&store->files, key);
 	data_file_name(key, name);
 	if (ret < 0)
 		return error_set_errno(err, -ret, "remove %s/layers/%s", store->dir, name);
 	return 0;
+}
+
+int layer_store_remove(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
+{
+	bool recorded;
+
+	if (is_recorded(store, key, &recorded, err) < 0)
+		return -1;
+	return recorded ? layer_store_erase(store, key, err) : remove_data(store, key, err);
+}
+
+int layer_store_erase(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
+{
+	struct drop_job drop = {.job.run = run_drop};
+
+	memcpy(drop.key, key, sizeof(drop.key));
+	if (writer_call(store, &drop.job, err) < 0)
+		return -1;
+	return remove_data(store, key, err);
 }

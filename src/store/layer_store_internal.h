@@ -25,6 +25,9 @@ struct layer_state *state_table_find(struct store *store, const uint8_t key[RECO
 /* Whether there are handles of it. */
 bool state_table_is_open(struct store *store, struct layer_state *layer);
 
+/* Whether any layer is open, claimed, or has something to be written. */
+bool state_table_in_use(struct store *store);
+
 /* One handle less; true when it was the last. */
 bool state_table_close(struct store *store, struct layer_state *layer);
 
@@ -60,6 +63,10 @@ MUST_CHECK int layer_store_put(struct layer_store *layer, uint64_t i, struct ver
 /* layer_store_forget.c: removes all that is stored of a layer that the caller has claimed. The
  * database forgets first: after a crash in between the file is an orphan, not a lie. */
 MUST_CHECK int layer_store_remove(
+	struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err);
+
+/* And when it was used, for good: also of a layer of which nothing is stored. */
+MUST_CHECK int layer_store_erase(
 	struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err);
 
 /* Drops one unit of a layer that somebody else has open (@layer), or that the caller has claimed

@@ -155,3 +155,14 @@ bool state_table_is_open(struct store *store, struct layer_state *layer)
 	(void)pthread_mutex_unlock(&store->layers.lock);
 	return open;
 }
+
+bool state_table_in_use(struct store *store)
+{
+	bool used = false;
+
+	(void)pthread_mutex_lock(&store->layers.lock);
+	for (size_t i = 0; i < LAYER_N_BUCKETS; i++)
+		used |= store->layers.buckets[i] != NULL;
+	(void)pthread_mutex_unlock(&store->layers.lock);
+	return used;
+}

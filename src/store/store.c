@@ -32,6 +32,8 @@ static struct store *new_store(const struct store_options *options)
 	(void)pthread_mutex_init(&store->layers.lock, NULL);
 	(void)pthread_cond_init(&store->layers.changed, NULL);
 	(void)pthread_mutex_init(&store->trees.lock, NULL);
+	(void)pthread_mutex_init(&store->indexes.lock, NULL);
+	(void)pthread_cond_init(&store->indexes.changed, NULL);
 	store->space.quota_bytes = options->quota_bytes;
 	store->space.quota_percent = options->quota_percent;
 	return store;
@@ -162,6 +164,8 @@ void store_close(struct store *store)
 	(void)pthread_mutex_destroy(&store->layers.lock);
 	(void)pthread_cond_destroy(&store->layers.changed);
 	(void)pthread_mutex_destroy(&store->trees.lock);
+	(void)pthread_mutex_destroy(&store->indexes.lock);
+	(void)pthread_cond_destroy(&store->indexes.changed);
 	free(store->trees.trees);
 	free(store->dir);
 	free(store);

@@ -3,97 +3,42 @@
 #include "store/store_cache.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "layer_store_internal.h"
 #include "store_cache_internal.h"
 
-static int by_use(const void *a, const void *b)
+/* What the unit table of a layer says that nothing is stored of. False: it does not open, which is
+ * for verification to report. */
+static bool describe_unstored(
+	struct store *store, const struct known_layer *known, struct cache_layer *out)
 {
-	int64_t left = ((const struct known_layer *)a)->used_s;
-	int64_t right = ((const struct known_layer *)b)->used_s;
-
-	return left < right ? -1 : left > right;
-}
-
-static int read_access(struct db_txn *txn, const uint8_t *key, int64_t *out)
-{
-	MDB_val value;
-	int code = db_get(txn, DB_ACCESS, key, RECORD_KEY_SIZE, &value);
-
-	*out = 0;
-	if (code == 0 && !record_time_decode(value.mv_data, value.mv_size, out))
-		*out = 0;
-	return code == MDB_NOTFOUND ? 0 : code;
-}
-
-static int collect(struct db_txn *txn, struct known_layer **out, size_t *n)
-{
-	CLEANUP(cleanup_free) struct known_layer *layers = NULL;
-	MDB_cursor *cursor;
-	MDB_val key = {0}, value;
-	size_t n_entries;
-	int code = db_count(txn, DB_LAYERS, &n_entries);
-
-	*n = 0;
-	if (code == 0)
-		code = db_cursor_open(txn, DB_LAYERS, &cursor);
-	if (code != 0)
-		return code;
-	layers = calloc(n_entries > 0 ? n_entries : 1, sizeof(*layers));
-	if (!layers)
-		code = ENOMEM;
-	while (code == 0 && *n < n_entries) {
-		struct known_layer *layer = &layers[*n];
-
-		code = db_cursor_get(txn, cursor, &key, &value, MDB_NEXT);
-		if (code != 0 || !record_key_decode(key.mv_data, key.mv_size, layer->key) ||
-			!record_layer_decode(value.mv_data, value.mv_size, &layer->record))
-			continue;
-		code = read_access(txn, layer->key, &layer->used_s);
-		if (code == 0)
-			++*n;
-	}
-	db_cursor_close(txn, cursor);
-	if (code != 0 && code != MDB_NOTFOUND)
-		return code;
-	*out = TAKE_PTR(layers);
-	return 0;
-}
-
-int known_layers(struct store *store, struct known_layer **out, size_t *n, struct error *err)
-{
-	CLEANUP(db_read_end) struct db_txn txn = {0};
-	int code;
-
-	if (db_read_begin(store->db, &txn, err) < 0)
-		return -1;
-	code = collect(&txn, out, n);
-	if (code != 0)
-		return db_error(store->db, err, code, "list layers");
-	qsort(*out, *n, sizeof(**out), by_use);
-	return 0;
-}
-
-static uint64_t allocated(struct store *store, const uint8_t *key)
-{
+	CLEANUP(unit_table_closep) struct unit_table *units = NULL;
+	const struct unit_table_header *header;
 	char name[FILE_NAME_SIZE];
-	struct stat status;
 
-	data_file_name(key, name);
-	if (fstatat(store->layers_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	return (uint64_t)status.st_blocks * 512;
+	layer_file_name(known->key, ".units", name);
+	if (unit_table_open(store->layers_fd, name, &units, NULL) < 0)
+		return false;
+	header = unit_table_header(units);
+	out->blob = header->blob;
+	out->blob_size = header->blob_size;
+	out->n_units = header->n_units;
+	for (uint64_t i = 0; i < header->n_units; i++) {
+		struct unit unit;
+
+		if (unit_table_get(units, i, &unit, NULL) < 0)
+			return false;
+		out->size += unit.size;
+	}
+	return true;
 }
 
 /* What an open layer has right now is ahead of the database. */
-static void describe(struct store *store, const struct known_layer *known, struct cache_layer *out)
+static bool describe(struct store *store, const struct known_layer *known, struct cache_layer *out)
 {
-	struct layer_state *state = state_table_find(store, known->key);
+	struct layer_state *state;
 
 	*out = (struct cache_layer){
 		.blob = known->record.blob,
@@ -102,16 +47,20 @@ static void describe(struct store *store, const struct known_layer *known, struc
 		.n_present = known->record.n_present,
 		.size = known->record.size,
 		.present = known->record.present,
-		.allocated = allocated(store, known->key),
+		.allocated = layer_files_allocated(store->layers_fd, known->key),
 		.used_s = known->used_s,
 	};
 	memcpy(out->key, known->key, sizeof(out->key));
+	if (!known->stored && !describe_unstored(store, known, out))
+		return false;
+	state = state_table_find(store, known->key);
 	if (!state)
-		return;
+		return true;
 	out->n_present = atomic_load(&state->n_present);
 	out->present = layer_state_present_bytes(state);
 	out->open = state_table_is_open(store, state);
 	state_table_release(store, state);
+	return true;
 }
 
 int cache_each_layer(struct store *store, int (*each)(void *arg, const struct cache_layer *layer),
@@ -125,8 +74,7 @@ int cache_each_layer(struct store *store, int (*each)(void *arg, const struct ca
 	for (size_t i = 0; i < n; i++) {
 		struct cache_layer layer;
 
-		describe(store, &layers[i], &layer);
-		if (each(arg, &layer) != 0)
+		if (describe(store, &layers[i], &layer) && each(arg, &layer) != 0)
 			break;
 	}
 	return 0;

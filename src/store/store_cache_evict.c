@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes room: data files that nobody uses, least recently used first. */
+/* Makes room: layers that nobody uses, least recently used first. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -91,61 +90,66 @@ static void forget_chunks(struct store *store, const struct known_layer *layer)
 	}
 }
 
-static uint64_t allocated(struct store *store, const uint8_t *key)
+static int evict_claimed(struct store *store, const struct known_layer *layer, bool indexes,
+	uint64_t *freed, struct error *err)
 {
-	char name[FILE_NAME_SIZE];
-	struct stat status;
+	uint64_t size = data_file_allocated(store->layers_fd, layer->key);
 
-	data_file_name(key, name);
-	if (fstatat(store->layers_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	return (uint64_t)status.st_blocks * 512;
-}
-
-static int evict_claimed(
-	struct store *store, const struct known_layer *layer, uint64_t *freed, struct error *err)
-{
-	uint64_t size = allocated(store, layer->key);
-
-	if (layer_store_remove(store, layer->key, err) < 0)
+	if (layer_store_erase(store, layer->key, err) < 0)
+		return -1;
+	if (layer->stored)
+		forget_chunks(store, layer);
+	if (indexes && indexes_remove(store, layer->key, &size, err) < 0)
 		return -1;
 	*freed += size;
 	atomic_fetch_add(&store->space.evicted_layers, 1);
 	atomic_fetch_add(&store->space.evicted_bytes, size);
-	forget_chunks(store, layer);
 	return 0;
 }
 
-static int evict_one(
-	struct store *store, const struct known_layer *layer, uint64_t *freed, struct error *err)
+/* @indexes: they may go, too. */
+static int evict_one(struct store *store, const struct known_layer *layer, bool indexes,
+	uint64_t *freed, struct error *err)
 {
 	struct layer_state *claim;
 	int ret;
 
+	if (!layer->stored && !indexes)
+		return 0;
 	if (state_table_claim(store, layer->key, &claim, err) < 0)
 		return -1;
 	if (!claim)
 		return 0;
-	ret = evict_claimed(store, layer, freed, err);
+	ret = evict_claimed(store, layer, indexes, freed, err);
 	state_table_release(store, claim);
+	return ret;
+}
+
+static int evict_until(struct store *store, const struct known_layer *layers, size_t n,
+	uint64_t wanted, uint64_t *freed, struct error *err)
+{
+	bool indexes = indexes_begin_removal(store);
+	int ret = indexes ? indexes_remove_unnamed(store, freed, err) : 0;
+
+	for (size_t i = 0; ret == 0 && i < n && *freed < wanted; i++)
+		ret = evict_one(store, &layers[i], indexes, freed, err);
+	if (indexes)
+		indexes_end_removal(store);
 	return ret;
 }
 
 int evict_layers(struct store *store, uint64_t wanted, uint64_t *freed, struct error *err)
 {
 	CLEANUP(cleanup_free) struct known_layer *layers = NULL;
-	uint64_t total = 0;
-	int ret = 0;
+	int ret;
 	size_t n;
 
 	*freed = 0;
 	if (known_layers(store, &layers, &n, err) < 0)
 		return -1;
-	for (size_t i = 0; ret == 0 && i < n && total < wanted; i++)
-		ret = evict_one(store, &layers[i], &total, err);
-	*freed = total;
-	if (total > 0)
-		log_info("store %s: evicted %" PRIu64 " bytes", store->dir, total);
+	ret = evict_until(store, layers, n, wanted, freed, err);
+	if (*freed > 0)
+		log_info("store %s: evicted %" PRIu64 " bytes", store->dir, *freed);
 	return ret;
 }
 

@@ -111,6 +111,23 @@ static int verify_units(
 	return 0;
 }
 
+static int erase(struct store *store, const uint8_t *key, struct error *err)
+{
+	uint64_t freed = 0;
+
+	if (layer_store_erase(store, key, err) < 0)
+		return -1;
+	/* Whoever looks for it right now finds what is wrong himself. */
+	if (!indexes_begin_removal(store))
+		return 0;
+	if (indexes_remove(store, key, &freed, err) < 0) {
+		indexes_end_removal(store);
+		return -1;
+	}
+	indexes_end_removal(store);
+	return 0;
+}
+
 /* A layer whose unit table does not open or is another one: nobody could read a byte of it. */
 static int verify_broken(struct verification *verification, const uint8_t *key,
 	const struct error *reason, struct error *err)
@@ -127,7 +144,7 @@ static int verify_broken(struct verification *verification, const uint8_t *key,
 		return -1;
 	if (!claim)
 		return 0;
-	ret = layer_store_remove(store, key, err);
+	ret = erase(store, key, err);
 	state_table_release(store, claim);
 	return ret;
 }
@@ -141,10 +158,15 @@ static int verify_layer(
 	struct error reason = {0};
 	char name[FILE_NAME_SIZE];
 
-	verification->result.n_layers++;
 	layer_file_name(known->key, ".units", name);
-	if (unit_table_open(store->layers_fd, name, &units, &reason) < 0 ||
-		layer_store_attach(store, known->key, units, true, &layer, &reason) < 0) {
+	if (unit_table_open(store->layers_fd, name, &units, &reason) < 0) {
+		/* Evicted since it was listed. */
+		if (reason.kind == ERROR_NOT_FOUND &&
+			layer_files_allocated(store->layers_fd, known->key) == 0)
+			return 0;
+	}
+	verification->result.n_layers++;
+	if (!units || layer_store_attach(store, known->key, units, true, &layer, &reason) < 0) {
 		if (reason.kind == ERROR_NO_MEMORY || reason.kind == ERROR_UNAVAILABLE) {
 			if (err)
 				*err = reason;

@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "store_internal.h"
+#include "store_images_internal.h"
 #include "store_writer_internal.h"
 
 struct put_job {
@@ -62,8 +62,7 @@ int writer_put_record(struct store *store, enum db_table table, const uint8_t ke
 }
 
 /* Digests of any algorithm in keys of one size. */
-static int document_key(
-	const struct digest *digest, uint8_t out[RECORD_KEY_SIZE], struct error *err)
+int document_key(const struct digest *digest, uint8_t out[RECORD_KEY_SIZE], struct error *err)
 {
 	struct digest key;
 

@@ -21,6 +21,8 @@ enum {
 	LIMIT_MAX = 256,
 };
 
+const char *const index_suffixes[N_INDEX_SUFFIXES] = {".erofs", ".units"};
+
 void layer_file_name(
 	const uint8_t key[RECORD_KEY_SIZE], const char *suffix, char out[FILE_NAME_SIZE])
 {
@@ -33,6 +35,36 @@ void layer_file_name(
 void data_file_name(const uint8_t key[RECORD_KEY_SIZE], char out[FILE_NAME_SIZE])
 {
 	layer_file_name(key, ".data", out);
+}
+
+uint64_t file_allocated(int dir_fd, const char *name)
+{
+	struct stat status;
+
+	if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return (uint64_t)status.st_blocks * 512;
+}
+
+uint64_t data_file_allocated(int layers_fd, const uint8_t key[RECORD_KEY_SIZE])
+{
+	char name[FILE_NAME_SIZE];
+
+	data_file_name(key, name);
+	return file_allocated(layers_fd, name);
+}
+
+uint64_t layer_files_allocated(int layers_fd, const uint8_t key[RECORD_KEY_SIZE])
+{
+	uint64_t size = data_file_allocated(layers_fd, key);
+
+	for (size_t i = 0; i < N_INDEX_SUFFIXES; i++) {
+		char name[FILE_NAME_SIZE];
+
+		layer_file_name(key, index_suffixes[i], name);
+		size += file_allocated(layers_fd, name);
+	}
+	return size;
 }
 
 static unsigned default_limit(void)

@@ -42,10 +42,21 @@ struct data_files {
 void data_files_init(struct data_files *files, int layers_fd, bool read_only, unsigned limit);
 void data_files_destroy(struct data_files *files);
 
+/* Of the files that the index of a layer is, in the order in which they are removed. */
+enum { N_INDEX_SUFFIXES = 2, INDEX_SUFFIX_LENGTH = 6 };
+extern const char *const index_suffixes[N_INDEX_SUFFIXES];
+
 /* <key in hexadecimal><suffix>, the suffix at most 7 characters. */
 void layer_file_name(
 	const uint8_t key[RECORD_KEY_SIZE], const char *suffix, char out[FILE_NAME_SIZE]);
 void data_file_name(const uint8_t key[RECORD_KEY_SIZE], char out[FILE_NAME_SIZE]);
+
+/* Bytes that a file takes on the disk; 0 when it is not there. */
+uint64_t file_allocated(int dir_fd, const char *name);
+
+/* Of everything that there is of a layer, and of its data file alone. */
+uint64_t layer_files_allocated(int layers_fd, const uint8_t key[RECORD_KEY_SIZE]);
+uint64_t data_file_allocated(int layers_fd, const uint8_t key[RECORD_KEY_SIZE]);
 
 /* -ENOENT: there is none. Release with data_file_close(). */
 MUST_CHECK int data_file_open(

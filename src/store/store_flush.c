@@ -163,9 +163,7 @@ static int fill_layer(struct db_txn *txn, struct layer_state *layer)
 	int code = 0;
 
 	layer->new_number = atomic_load(&layer->number);
-	if (layer->new_number == 0 && layer->flushing.n == 0)
-		return 0;
-	if (layer->new_number == 0)
+	if (layer->new_number == 0 && layer->flushing.n > 0)
 		code = take_number(txn, &layer->new_number);
 	if (code == 0 && layer->flushing.n > 0)
 		code = put_layer(txn, layer);
@@ -268,9 +266,7 @@ static bool has_records(const struct flush *flush)
 	if (flush->n_stale > 0)
 		return true;
 	for (const struct layer_state *layer = flush->layers; layer; layer = layer->next_flushing)
-		if (!layer->failed &&
-			(layer->flushing.n > 0 ||
-				(layer->flushing.used && atomic_load(&layer->number) > 0)))
+		if (!layer->failed && (layer->flushing.n > 0 || layer->flushing.used))
 			return true;
 	return false;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "store_internal.h"
+#include "store_images_internal.h"
 #include "store_writer_internal.h"
 
 /* References may be longer than LMDB's keys. */
@@ -176,4 +176,44 @@ int store_image_each(struct store *store, int (*each)(void *arg, const struct st
 		if (each(arg, &list.images[i]) != 0)
 			break;
 	return 0;
+}
+
+struct forget_job {
+	struct writer_job job;
+	uint8_t reference[RECORD_KEY_SIZE];
+	uint8_t documents[2][RECORD_KEY_SIZE];
+	unsigned n_documents;
+};
+
+static int forget(struct db_txn *txn, void *arg)
+{
+	const struct forget_job *job = arg;
+	int code = db_delete(txn, DB_IMAGES, job->reference, sizeof(job->reference));
+
+	if (code == 0)
+		code = db_delete(txn, DB_REFS, job->reference, sizeof(job->reference));
+	for (unsigned i = 0; code == 0 && i < job->n_documents; i++)
+		code = db_delete(txn, DB_DOCUMENTS, job->documents[i], sizeof(job->documents[i]));
+	return code;
+}
+
+static int run_forget(struct store *store, struct writer_job *job, struct error *err)
+{
+	return db_write(store->db, forget, job, "forget an image", err);
+}
+
+int images_forget(struct store *store, const struct store_image *image, struct error *err)
+{
+	struct forget_job job = {.job.run = run_forget};
+	struct store_ref ref;
+	bool found;
+
+	if (reference_key(image->reference, job.reference, err) < 0 ||
+		document_key(&image->manifest, job.documents[job.n_documents++], err) < 0 ||
+		store_ref_get(store, image->reference, &found, &ref, err) < 0)
+		return -1;
+	/* An index of manifests, or the manifest again. */
+	if (found && document_key(&ref.digest, job.documents[job.n_documents++], err) < 0)
+		return -1;
+	return writer_call(store, &job.job, err);
 }

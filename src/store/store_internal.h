@@ -134,6 +134,14 @@ struct temporary_trees {
 	size_t n;                     /* guarded by lock */
 };
 
+/* Who looks for index files by name. */
+struct index_holds {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned n;    /* guarded by lock */
+	bool removing; /* guarded by lock */
+};
+
 struct store {
 	char *dir; /* owned; absolute */
 	int dir_fd;
@@ -148,6 +156,7 @@ struct store {
 	struct chunk_memory memory;
 	struct state_table layers;
 	struct temporary_trees trees;
+	struct index_holds indexes;
 	struct space space;
 	struct writer writer;
 	_Atomic uint64_t n_stored; /* data files in the database */

@@ -174,6 +174,8 @@ def test_damaged_bytes_in_the_store_are_found_and_repaired(lab):
     assert found["wrong_units"] == 1 and len(found["findings"]) == 1
     repaired = program.json("cache", "verify", "--repair", "--store", program.store, code=None)
     assert repaired["repaired_units"] == 1
+    layers = program.json("cache", "ls", "--store", program.store)["layers"]
+    assert sum(layer["units_present"] for layer in layers) == found["checked_units"] - 1
     program.verify()
     check(lab, program.mount(where, *LAZY), "sizes/9437184")
 
@@ -190,6 +192,27 @@ def test_the_cache_keeps_its_quota(lab, face):
                        "an eviction")
     assert program.status()["store"]["allocated"] <= 16 * MIB
     check(lab, second, "bin/bash", "usr/bin/perl", image="base")
+
+
+def test_the_quota_takes_indexes_of_images_that_nobody_uses(lab):
+    server = lab.registry()
+    program = lab.varve()
+    first = program.mount(reference(lab, server), *LAZY, "--face=fuse")
+    first.stop()
+    listed = program.json("cache", "ls", "--store", program.store)["layers"]
+    assert listed and all(layer["units"] and layer["allocated"] for layer in listed)
+    assert len(program.json("images", "--store", program.store)["images"]) == 1
+
+    second = program.mount(reference(lab, server, "base"), *LAZY, "--quota=1M", "--face=fuse")
+    gone = [os.path.join(program.store, "layers", layer["key"] + ".units") for layer in listed]
+    processes.wait_for(lambda: not any(map(os.path.exists, gone)), 30 * varve.SLOWNESS,
+                       "an eviction")
+    check(lab, second, "bin/bash", image="base")
+    images = second.varve.json("images", "--store", program.store)["images"]
+    assert [image["mounted"] for image in images] == [[second.dir]]
+    second.stop()
+    again = program.mount(reference(lab, server), *LAZY, "--face=fuse")
+    check(lab, again, "sizes/4096")
 
 
 def test_a_corrupt_database_is_set_aside_and_not_deleted(lab, face):

@@ -178,15 +178,20 @@ static void write_units(struct fixture *fixture, struct test_layer *layer)
 	free(units);
 }
 
+/* Its index may be evicted when it is not open. */
 void layer_enter(struct fixture *fixture, struct test_layer *layer)
 {
 	struct error err = {0};
 	char name[80];
 
 	(void)snprintf(name, sizeof(name), "%s.units", layer->name);
+	store_hold_indexes(fixture->store);
+	if (faccessat(store_layers_fd(fixture->store), name, F_OK, 0) < 0)
+		write_units(fixture, layer);
 	if (unit_table_open(store_layers_fd(fixture->store), name, &layer->units, &err) < 0 ||
 		layer_store_open(fixture->store, layer->key, layer->units, &layer->store, &err) < 0)
 		fail_msg("%s", err.message);
+	store_release_indexes(fixture->store);
 }
 
 void layer_make(struct fixture *fixture, const struct layer_shape *shape, struct test_layer *out)
@@ -195,8 +200,10 @@ void layer_make(struct fixture *fixture, const struct layer_shape *shape, struct
 	out->shape = *shape;
 	fill(shape->seed + 1000, out->key, sizeof(out->key));
 	hex_encode(out->key, sizeof(out->key), out->name);
+	store_hold_indexes(fixture->store);
 	write_units(fixture, out);
 	layer_enter(fixture, out);
+	store_release_indexes(fixture->store);
 }
 
 void layer_leave(struct test_layer *layer)
