@@ -102,7 +102,8 @@ static int decode_piece(struct large_flight *large, struct error *err)
 		large->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 		if (large->fd < 0)
 			return error_set_errno(err, errno,
-				"a unit of %llu bytes needs an unnamed file in %s",
+				"a unit of %llu bytes is too large for memory and needs a store "
+				"that can be written: an unnamed file in %s",
 				(unsigned long long)flight->decoded_size, dir);
 		if (codec_stream_new(flight->codec, &large->stream, err) < 0)
 			return -1;
