@@ -284,6 +284,7 @@ void large_cancel_stalled(struct fetch_layer *layer, uint64_t now_ns)
 
 	for (struct large_flight *large = layer->larges; large; large = following) {
 		struct flight *flight = large->flight;
+		const char *origin = large->base.origin;
 
 		following = large->next;
 		if (!large->fetch ||
@@ -291,6 +292,6 @@ void large_cancel_stalled(struct fetch_layer *layer, uint64_t now_ns)
 			continue;
 		large->source->ops->cancel(large->fetch);
 		large_end(large);
-		flight_source_failed(flight, large->base.origin, &err);
+		flight_source_failed(flight, origin, &err);
 	}
 }
