@@ -142,7 +142,8 @@ static int64_t content_length(const char *head)
 
 	while (line && strncasecmp(line, name, sizeof(name) - 1) != 0) {
 		line = strchr(line, '\n');
-		line += line ? 1 : 0;
+		if (line)
+			line++;
 	}
 	if (!line)
 		return -1;
