@@ -181,7 +181,7 @@ struct fetcher {
 	uint64_t timer_ns;             /* when it fires; UINT64_MAX: it is not set */
 	struct loop_timer *trim_timer; /* memory that chunks used, given back after a pause */
 	struct work trim_work;
-	atomic_bool trimming; /* trim_work is a worker's */
+	atomic_bool trimming;          /* trim_work is a worker's */
 	struct fetch_wait *waits_head; /* by deadline: every wait has the same patience */
 	struct fetch_wait *waits_tail;
 	double background_tokens; /* encoded bytes that may be asked for now */
