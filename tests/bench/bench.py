@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "integration")]
 
 import network  # noqa: E402
+import stargz  # noqa: E402
 import workloads  # noqa: E402
 from lab import images, processes, registry  # noqa: E402
 
@@ -141,14 +142,7 @@ class Varve:
                    for mount in store["mounts"] for layer in mount["layers"])
 
     def process(self):
-        """(private MiB, CPU seconds) of the serving process."""
-        pid = self.server.process.pid
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            private = sum(int(line.split()[1]) for line in file
-                          if line.startswith(("Private_Clean", "Private_Dirty")))
-        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return private / 1024, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return workloads.private_and_cpu(self.server.process.pid)
 
 
 def cold_data(subject, result):
@@ -273,13 +267,16 @@ def run_link(title, net, options, image):
         reference = Ext4(image, work)
         limit = link_limit(net, server.host)
         columns[reference.name] = measure(reference, reference, options.pairs)
-        for face in options.faces:
-            subject = Varve(options.program, face, server.host, net, work)
+        subjects = [Varve(options.program, face, server.host, net, work) for face in options.faces]
+        if shutil.which(stargz.PROGRAM):
+            subjects.append(stargz.Stargz(f"{server.host}/{IMAGE}", net, work))
+        else:
+            columns["stargz 0.12, recorded"] = RECORDED[title]
+        for subject in subjects:
             try:
                 columns[subject.name] = measure(subject, reference, options.pairs)
             finally:
                 subject.end()
-        columns["stargz 0.12, recorded"] = RECORDED[title]
     finally:
         server.stop()
         net.stop()

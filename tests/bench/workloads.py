@@ -134,3 +134,13 @@ def make_big_layer(directory, seed):
     for i in range(2000):
         with open(os.path.join(small, f"{i:05d}"), "wb") as file:
             file.write(chooser.randbytes(chooser.randrange(200, 20_000)))
+
+
+def private_and_cpu(pid):
+    """(private MiB, CPU seconds) of a process."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        private = sum(int(line.split()[1]) for line in file
+                      if line.startswith(("Private_Clean", "Private_Dirty")))
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return private / 1024, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
