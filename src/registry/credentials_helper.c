@@ -100,6 +100,9 @@ static int spawn(struct helper *helper, const int stdio[3])
 		(void)sigemptyset(&signals);
 		(void)posix_spawnattr_setsigmask(&attributes, &signals);
 		(void)sigaddset(&signals, SIGPIPE);
+		/* Ignored where a shell started us in the background. */
+		(void)sigaddset(&signals, SIGINT);
+		(void)sigaddset(&signals, SIGQUIT);
 		(void)posix_spawnattr_setsigdefault(&attributes, &signals);
 		(void)posix_spawnattr_setpgroup(&attributes, 0);
 		(void)posix_spawnattr_setflags(&attributes,

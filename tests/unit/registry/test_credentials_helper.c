@@ -245,11 +245,13 @@ static void a_helper_starts_with_the_signals_programs_expect(void **state)
 	(void)sigfillset(&blocked);
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &blocked, &before), 0);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGQUIT, SIG_IGN);
 	CLEANUP(answer_clear)
 	struct answer answer = ask_script(*state,
 		"s=$(grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'); "
 		"echo '{\"Username\":\"u\",\"Secret\":\"'\"$s\"'\"}'");
 	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGQUIT, SIG_DFL);
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
 
 	/* The C library ignores two signals of its own; these are the first sixteen. */
