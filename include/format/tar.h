@@ -82,9 +82,9 @@ MUST_CHECK int tar_reader_feed(
 /* The place in the archive of the next byte to be fed; in a tar_payload_fn, of its data. */
 uint64_t tar_reader_off(const struct tar_reader *reader);
 
-/* For callers that can seek: takes up to @most bytes of payload and padding as if they had been fed
- * (no callback is called) and returns how many, which is 0 wherever headers are to come. @most is
- * what the archive still has. */
+/* For callers that can seek: takes up to @most bytes of payload and padding, or of what is behind
+ * the end of the archive, as if they had been fed (no callback is called), and returns how many,
+ * which is 0 wherever headers are to come. @most is what the file still has. */
 uint64_t tar_reader_skip(struct tar_reader *reader, uint64_t most);
 
 /* Whether the archive could end here: ERROR_FORMAT inside a header or payload. Missing padding and

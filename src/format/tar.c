@@ -327,6 +327,10 @@ uint64_t tar_reader_skip(struct tar_reader *reader, uint64_t most)
 {
 	uint64_t left = reader->payload_left + reader->padding_left;
 
+	if (reader->state == TAR_STATE_END) {
+		reader->off += most;
+		return most;
+	}
 	if (reader->state != TAR_STATE_PAYLOAD)
 		return 0;
 	if (left > most)
