@@ -33,7 +33,9 @@ static int set_no_layout(const struct local_image *image, struct error *err)
 
 	if (stat(path, &status) < 0)
 		return error_set_errno(err, errno, "%s", path);
-	if (image->name.place == IMAGE_IN_OCI_LAYOUT && !S_ISDIR(status.st_mode))
+	if (local_image_is_archive(image))
+		hint = "; what docker save writes is docker-archive:FILE";
+	else if (!S_ISDIR(status.st_mode))
 		hint = "; it is a file: an archive is written oci-archive:FILE or "
 		       "docker-archive:FILE";
 	return error_set(err, ERROR_FORMAT, "%s is no OCI layout: it has no file %s%s", path,

@@ -2,6 +2,7 @@
 /* An image in files as the source of an image. */
 #include "local/local_image.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,16 @@ void local_image_unref(struct local_image *image)
 	for (size_t i = 0; i < image->n_documents; i++)
 		buffer_free(&image->documents[i].bytes);
 	free(image->documents);
+	free(image->members);
+	local_archive_close(image->archive);
 	(void)pthread_mutex_destroy(&image->lock);
 	free(image);
+}
+
+bool local_image_is_archive(const struct local_image *image)
+{
+	return image->name.place == IMAGE_IN_OCI_ARCHIVE ||
+	       image->name.place == IMAGE_IN_DOCKER_ARCHIVE;
 }
 
 static const struct local_document *find_document(
@@ -130,7 +139,10 @@ static int get_manifest(struct image_source *base, const struct digest *digest,
 	(void)snprintf(media_type, 128, "application/json");
 	if (get_document(image, digest, out, &found, err) < 0)
 		return -1;
-	return found ? 0 : read_blob(image, digest, MANIFEST_MAX_SIZE, out, err);
+	if (found || read_blob(image, digest, MANIFEST_MAX_SIZE, out, err) == 0)
+		return 0;
+	/* An archive without manifests makes them when it is searched. */
+	return get_document(image, digest, out, &found, NULL) == 0 && found ? 0 : -1;
 }
 
 static int get_blob(struct image_source *base, const struct descriptor *descriptor,
@@ -182,12 +194,16 @@ static const struct local_place *place_of(enum image_place place)
 {
 	switch (place) {
 	case IMAGE_IN_OCI_LAYOUT:
+	case IMAGE_IN_OCI_ARCHIVE:
 		return &layout_place;
+	case IMAGE_IN_DOCKER_ARCHIVE:
+		return &docker_archive_place;
 	case IMAGE_IN_CONTAINERD:
 		return &content_store_place;
-	default:
-		return NULL;
+	case IMAGE_IN_REGISTRY:
+		break;
 	}
+	return NULL;
 }
 
 static const struct image_source_ops ops = {
@@ -202,19 +218,16 @@ static const struct image_source_ops ops = {
 int local_image_new(
 	const struct local_image_options *options, struct image_source **out, struct error *err)
 {
-	const struct local_place *place = place_of(options->name->place);
 	struct local_image *image;
 
-	if (!place)
-		return error_set(err, ERROR_UNSUPPORTED, "an image cannot be mounted from %s:",
-			image_place_name(options->name->place));
+	assert(options->name->place != IMAGE_IN_REGISTRY);
 	image = calloc(1, sizeof(*image));
 	if (!image)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for the source of an image");
 	image->base = (struct image_source){.ops = &ops, .is_local = true};
 	atomic_init(&image->refs, 1);
 	image->name = *options->name;
-	image->place = place;
+	image->place = place_of(image->name.place);
 	image->loop = options->loop;
 	image->workers = options->workers;
 	(void)snprintf(image->origin, sizeof(image->origin), "%s:%.*s",

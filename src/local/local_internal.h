@@ -49,6 +49,26 @@ MUST_CHECK int local_range_read(
 MUST_CHECK int local_range_read_all(
 	const struct local_range *range, uint64_t limit, struct buffer *out, struct error *err);
 
+/* An archive as a directory of files. Immutable. */
+struct local_archive;
+MUST_CHECK int local_archive_open(const char *path, struct local_archive **out, struct error *err);
+/* NULL is allowed. */
+void local_archive_close(struct local_archive *archive);
+/* @path: clean. The errors of tar_members_find(). */
+MUST_CHECK int local_archive_find(const struct local_archive *archive, const char *path,
+	struct local_range *out, struct error *err);
+
+/* A place in it that was found before. */
+struct local_range local_archive_range(
+	const struct local_archive *archive, uint64_t off, uint64_t size);
+
+/* A file of an archive under its digest. */
+struct local_member {
+	struct digest digest;
+	uint64_t off;
+	uint64_t size;
+};
+
 struct local_image;
 
 /* How names and digests are looked up. Called under the image's lock. */
@@ -81,7 +101,16 @@ struct local_image {
 	pthread_mutex_t lock;
 	struct local_document *documents; /* guarded by lock */
 	size_t n_documents;               /* guarded by lock */
+
+	/* Of archives. */
+	struct local_archive *archive; /* guarded by lock; owned; NULL until it was opened */
+	struct local_member *members;  /* guarded by lock; owned; of `docker save` archives */
+	size_t n_members;              /* guarded by lock */
+	bool has_all_members;          /* guarded by lock; of all images, not just of one */
 };
+
+/* Whether its path is an archive's. */
+bool local_image_is_archive(const struct local_image *image);
 
 struct local_image *local_image_ref(struct local_image *image);
 void local_image_unref(struct local_image *image);
@@ -102,3 +131,5 @@ MUST_CHECK int local_open(
 /* layout.c */
 extern const struct local_place layout_place;
 extern const struct local_place content_store_place;
+/* docker.c */
+extern const struct local_place docker_archive_place;

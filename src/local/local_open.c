@@ -23,5 +23,9 @@ static int open_in_directory(const struct local_image *image, const char *path,
 int local_open(
 	struct local_image *image, const char *path, struct local_range *out, struct error *err)
 {
-	return open_in_directory(image, path, out, err);
+	if (!local_image_is_archive(image))
+		return open_in_directory(image, path, out, err);
+	if (!image->archive && local_archive_open(image->name.path, &image->archive, err) < 0)
+		return -1;
+	return local_archive_find(image->archive, path, out, err);
 }
