@@ -7,8 +7,8 @@
 
 #include "base/bytes.h"
 #include "base/fdio.h"
+#include "dump.h"
 #include "support/tar_archive.h"
-#include "unit/format/dump.h"
 
 enum { PIECE = 32 << 10 };
 
