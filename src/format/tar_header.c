@@ -274,14 +274,8 @@ static int set_attributes(struct tar_reader *reader, struct error *err)
 int tar_measure_payload(struct tar_reader *reader, struct error *err)
 {
 	const struct tar_value *value = tar_pax_find(reader, TAR_KEY_SIZE);
-	char type = tar_header_type(reader->record);
 	uint64_t size;
 
-	/* What these say about a size is not about a payload: POSIX, "ustar Interchange Format". */
-	if (type >= '1' && type <= '6') {
-		reader->payload_left = reader->padding_left = 0;
-		return 0;
-	}
 	if (!value) {
 		if (tar_header_size(reader, &size, err) < 0)
 			return -1;
@@ -297,10 +291,15 @@ int tar_measure_payload(struct tar_reader *reader, struct error *err)
 
 int tar_decode_header(struct tar_reader *reader, struct error *err)
 {
-	if (tar_measure_payload(reader, err) < 0)
-		return -1;
 	set_name(reader);
 	reader->entry.type = entry_type(reader);
+	/* What others say about a size is not about a payload: POSIX, "ustar Interchange Format".
+	 */
+	reader->payload_left = 0;
+	reader->padding_left = 0;
+	if ((reader->entry.type == '0' || tar_header_type(reader->record) == 'D') &&
+		tar_measure_payload(reader, err) < 0)
+		return -1;
 	set_link(reader);
 	if (set_attributes(reader, err) < 0)
 		return -1;

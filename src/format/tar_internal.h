@@ -151,11 +151,11 @@ MUST_CHECK int tar_header_size(const struct tar_reader *reader, uint64_t *out, s
 char tar_header_type(const uint8_t *record);
 bool tar_header_is_gnu(const uint8_t *record);
 
-/* reader->record is the header of a member: sets payload_left and padding_left to what is behind
- * it. */
+/* reader->record is the header of something with a payload: sets payload_left and padding_left. */
 MUST_CHECK int tar_measure_payload(struct tar_reader *reader, struct error *err);
 
-/* The same, and fills reader->entry, except for where the payload is. */
+/* reader->record is the header of a member: does the same, and fills reader->entry, except for
+ * where the payload is. */
 MUST_CHECK int tar_decode_header(struct tar_reader *reader, struct error *err);
 
 /* tar_pax.c */

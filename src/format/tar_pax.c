@@ -161,7 +161,8 @@ static void decode_percents(char *text)
 	*to = '\0';
 }
 
-/* libarchive's own form: names like in a URL, values in base64. */
+/* libarchive's own form: names like in a URL, values in base64. Go does not know it; bsdtar writes
+ * it beside that of SCHILY, but not all versions did. */
 static int decode_libarchive(struct tar_reader *reader, struct record *record, struct error *err)
 {
 	int result;
@@ -179,7 +180,8 @@ static int decode_libarchive(struct tar_reader *reader, struct record *record, s
 	return 0;
 }
 
-/* An empty value is an xattr without bytes, as containerd and GNU tar have it. */
+/* An empty value is an xattr without bytes, as containerd and GNU tar have it. Names are as they
+ * are stored: what GNU tar does to '%' and '=' in them, no container runtime undoes. */
 static int add_xattr(struct tar_reader *reader, struct tar_pax *pax, const char *name,
 	const struct record *record, struct error *err)
 {
@@ -293,6 +295,8 @@ static const struct tar_pax *find_owner(const struct tar_reader *reader, enum ta
 	return NULL;
 }
 
+/* As POSIX, GNU tar and libarchive have it; Go leaves global records to programs, and those that
+ * unpack images ignore them. */
 const struct tar_value *tar_pax_find(const struct tar_reader *reader, enum tar_key key)
 {
 	const struct tar_pax *pax = find_owner(reader, key);

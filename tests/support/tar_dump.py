@@ -98,7 +98,10 @@ def chunks(member, archive, previous):
 
 
 def name_of(member, archive):
-    """In a GNU header, tarfile takes the time of the last access for a prefix."""
+    """In a GNU header, tarfile takes the time of the last access for a prefix; and of two names, the
+    one that comes last."""
+    if "GNU.sparse.name" in member.pax_headers:
+        return member.pax_headers["GNU.sparse.name"]
     header = archive[member.offset_data - 512 : member.offset_data]
     time = header[345:356].decode("latin-1")
     if header[257:265] == b"ustar  \0" and member.name.startswith(time + "/"):
