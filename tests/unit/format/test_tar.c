@@ -189,7 +189,10 @@ static void numbers_are_read_in_whatever_form_they_come(void **state)
 		const char *expected;
 	} cases[] = {
 		{TAR_UID_OFF, "   17 \0", 8, "owner 15:0"},
-		{TAR_UID_OFF, "\00000017", 8, "owner 15:0"},
+		{TAR_UID_OFF,
+			"\0"
+			"0000017",
+			8, "owner 15:0"},
 		{TAR_UID_OFF, "77777777", 8, "owner 16777215:0"},
 		{TAR_UID_OFF, "17\0garba", 8, "owner 15:0"},
 		{TAR_UID_OFF, "        ", 8, ""},
