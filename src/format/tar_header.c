@@ -73,23 +73,36 @@ bool tar_parse_number(const uint8_t *field, size_t size, int64_t *out)
 	return true;
 }
 
+/* Eight bytes at a time, in four sums of 16 bits, which 512 bytes cannot overflow. */
+static int sum_bytes(const uint8_t *record)
+{
+	const uint64_t every_other = UINT64_C(0x00ff00ff00ff00ff);
+	uint64_t sums = 0, word;
+
+	for (size_t i = 0; i < TAR_RECORD_SIZE; i += sizeof(word)) {
+		memcpy(&word, record + i, sizeof(word));
+		sums += (word & every_other) + (word >> 8 & every_other);
+	}
+	return (int)((sums & 0xffff) + (sums >> 16 & 0xffff) + (sums >> 32 & 0xffff) +
+		     (sums >> 48));
+}
+
 /* The sum of all bytes with the checksum field as spaces; some writers took bytes as signed. */
 bool tar_checksum_matches(const uint8_t *record)
 {
 	int64_t stored;
-	int sum = ' ' * CHECKSUM_SIZE, n_high = 0;
+	int sum = sum_bytes(record) + ' ' * CHECKSUM_SIZE;
+	int n_high = 0;
 
 	if (!parse_octal(record + CHECKSUM, CHECKSUM_SIZE, &stored))
 		return false;
-	for (size_t i = 0; i < TAR_RECORD_SIZE; i++) {
-		sum += record[i];
-		n_high += record[i] >> 7;
-	}
-	for (size_t i = CHECKSUM; i < CHECKSUM + CHECKSUM_SIZE; i++) {
+	for (size_t i = CHECKSUM; i < CHECKSUM + CHECKSUM_SIZE; i++)
 		sum -= record[i];
-		n_high -= record[i] >> 7;
-	}
-	return stored == sum || stored == sum - 256 * n_high;
+	if (stored == sum)
+		return true;
+	for (size_t i = 0; i < TAR_RECORD_SIZE; i++)
+		n_high += i < CHECKSUM || i >= CHECKSUM + CHECKSUM_SIZE ? record[i] >> 7 : 0;
+	return stored == sum - 256 * n_high;
 }
 
 char tar_header_type(const uint8_t *record)
