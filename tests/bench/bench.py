@@ -65,7 +65,7 @@ class Image:
             converter.start()
             layout = os.path.join(work, "oci")
             images.make_image(layout, "big", tars)
-            converter.push_estargz(layout, "big", f"{writer.host}/{IMAGE}")
+            converter.push(layout, "big", {f"{writer.host}/{IMAGE}": images.ESTARGZ})
             processes.run(["umoci", "unpack", "--image", f"{layout}:big",
                            os.path.join(work, "unpacked")])
             os.rename(os.path.join(work, "unpacked", "rootfs"), self.tree)

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of the tests, made once per run by tools we did not write and kept below build-ci/: OCI
-layers by umoci, eStargz by stargz-snapshotter's converter, in the storage of a docker-registry.
+"""Images of the tests, made once per run by tools we did not write and kept below build-ci/, in the
+storage of a docker-registry.
 
   base     Debian's minimal system (debootstrap) and a second layer
   torture  what file systems and archives get wrong
 
-Each has the tree that `umoci unpack` makes of it, beside its name in the registry.
+Each is there in several forms, which are tags of its name:
+
+  esgz         eStargz, by stargz-snapshotter's converter
+  zstdchunked  zstd:chunked in stargz' dialect, by the same converter
+  skopeo       zstd:chunked as containers/storage writes it
+  buildah      the same by another front (torture only)
+
+and has the tree that `umoci unpack` makes of it.
 """
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -16,6 +24,9 @@ import subprocess
 from . import processes, registry, torture
 
 REPOSITORY = "test"
+ESTARGZ = ["--estargz", "--estargz-compression-level", "1"]
+ZSTD_CHUNKED = [("base", "zstdchunked"), ("base", "skopeo"), ("torture", "zstdchunked"),
+                ("torture", "skopeo"), ("torture", "buildah")]
 
 
 class Images:
@@ -28,9 +39,9 @@ class Images:
         return os.path.join(self.dir, "trees", name, "rootfs")
 
     @staticmethod
-    def path(name):
+    def path(name, form="esgz"):
         """Repository and tag, to be put behind a registry's host."""
-        return f"{REPOSITORY}/{name}:esgz"
+        return f"{REPOSITORY}/{name}:{form}"
 
 
 def build(top):
@@ -63,7 +74,13 @@ def _build_all(images):
         for name, tars in layers.items():
             layout = os.path.join(work, "oci")
             make_image(layout, name, tars)
-            converter.push_estargz(layout, name, f"{writer.host}/{images.path(name)}")
+            converter.push(layout, name, {
+                f"{writer.host}/{images.path(name)}": ESTARGZ,
+                f"{writer.host}/{images.path(name, 'zstdchunked')}": ["--zstdchunked"]})
+            with containers_storage(os.path.join(work, "containers"), layout, name) as containers:
+                containers.push("skopeo", f"{writer.host}/{images.path(name, 'skopeo')}")
+                if (name, "buildah") in ZSTD_CHUNKED:
+                    containers.push("buildah", f"{writer.host}/{images.path(name, 'buildah')}")
             os.makedirs(os.path.join(images.dir, "trees"), exist_ok=True)
             processes.run(["umoci", "unpack", "--image", f"{layout}:{name}",
                            os.path.join(images.dir, "trees", name)])
@@ -116,13 +133,47 @@ class Converter(processes.Server):
         return subprocess.run(["ctr-remote", "-a", self.socket, "version"], check=False,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
-    def push_estargz(self, layout, name, target):
+    def push(self, layout, name, targets):
+        """targets: a reference for each way to convert, which are options of the converter."""
         archive = os.path.join(self.dir, "image.tar")
         processes.run(["skopeo", "copy", "-q", f"oci:{layout}:{name}",
                        f"oci-archive:{archive}:{name}"])
         ctr = ["ctr-remote", "-a", self.socket, "image"]
         processes.run(ctr + ["import", "--base-name", f"localhost/{name}", "--no-unpack", archive])
-        processes.run(ctr + ["convert", "--estargz", "--estargz-compression-level", "1", "--oci",
-                             f"localhost/{name}:{name}", target])
-        processes.run(ctr + ["push", "--plain-http", target])
+        for target, options in targets.items():
+            processes.run(ctr + ["convert", *options, "--oci", f"localhost/{name}:{name}", target])
+            processes.run(ctr + ["push", "--plain-http", target])
         os.unlink(archive)
+
+
+class ContainersStorage:
+    """An image in a storage of our own: only from there do skopeo and buildah recompress."""
+
+    # What they know of blobs in registries, and would reuse, is the machine's and not a test's.
+    FORGETFUL = ["unshare", "--mount", "sh", "-c", "mkdir -p /var/lib/containers/cache && "
+                 "mount -t tmpfs none /var/lib/containers/cache && exec \"$@\"", "sh"]
+
+    def __init__(self, directory, layout, name):
+        self.root, self.runroot = (os.path.join(directory, part) for part in ("root", "run"))
+        self.image = f"localhost/{name}:{name}"
+        processes.run(["skopeo", "copy", "-q", f"oci:{layout}:{name}", self._reference()])
+
+    def _reference(self):
+        return f"containers-storage:[vfs@{self.root}+{self.runroot}]{self.image}"
+
+    def push(self, tool, target):
+        """As zstd:chunked."""
+        argv = {"skopeo": ["skopeo", "copy", "-q", "--dest-tls-verify=false",
+                           "--dest-compress-format", "zstd:chunked", self._reference()],
+                "buildah": ["buildah", "--root", self.root, "--runroot", self.runroot,
+                            "--storage-driver", "vfs", "push", "-q", "--tls-verify=false",
+                            "--compression-format", "zstd:chunked", self.image]}
+        processes.run(self.FORGETFUL + argv[tool] + [f"docker://{target}"])
+
+
+@contextlib.contextmanager
+def containers_storage(directory, layout, name):
+    try:
+        yield ContainersStorage(directory, layout, name)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

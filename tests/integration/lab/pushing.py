@@ -11,11 +11,13 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
 sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
 import estargz  # noqa: E402  pylint: disable=wrong-import-position,unused-import
+import zstd_chunked  # noqa: E402  pylint: disable=wrong-import-position,unused-import
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
 @dataclasses.dataclass
@@ -49,8 +51,9 @@ def push_blob(host, repository, data):
 
 
 def describe(blob):
-    """The descriptor of a layer from estargz.build()."""
-    return {"mediaType": LAYER, "digest": blob.digest, "size": len(blob.data),
+    """The descriptor of a layer from estargz.build() or zstd_chunked.build()."""
+    kind = ZSTD_LAYER if isinstance(blob, zstd_chunked.Blob) else LAYER
+    return {"mediaType": kind, "digest": blob.digest, "size": len(blob.data),
             "annotations": dict(blob.annotations)}
 
 
@@ -69,6 +72,17 @@ def push(host, repository, blobs, tag="latest", layers=None):
         "layers": layers}).encode()
     _request(host, "PUT", f"/v2/{repository}/manifests/{tag}", document, MANIFEST)
     return Pushed(f"{host}/{repository}:{tag}", sha256(document), layers)
+
+
+def push_external_tables(host, repository, blobs, tag="latest"):
+    """The image beside TAG that has the tables of contents of these eStargz blobs."""
+    layers = []
+    for blob in blobs:
+        push_blob(host, repository, blob.toc_blob)
+        layers.append({"mediaType": LAYER, "digest": sha256(blob.toc_blob),
+                       "size": len(blob.toc_blob),
+                       "annotations": {estargz.EXTERNAL_LAYER_ANNOTATION: blob.digest}})
+    return push(host, repository, [], tag=f"{tag}-esgztoc", layers=layers)
 
 
 def describe_manifest(host, repository, image, platform):

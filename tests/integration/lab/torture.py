@@ -64,6 +64,7 @@ def _lower(path):
     for mode in (0o4755, 0o2755, 0o1644, 0o000, 0o777, 0o7777):
         layer.add(f"modes/{mode:04o}", data=b"mode\n", mode=mode)
     layer.add("modes/owner", data=b"owner\n", uid=70_000, gid=4_000_000_000 % (1 << 31))
+    layer.add("modes/fraction", data=b"half a second and a bit\n", mtime=MTIME + 0.625)
     layer.directory("xattrs", xattrs={"user.on-directory": b"yes"})
     layer.add("xattrs/capability", data=b"cap\n", xattrs={"security.capability": CAPABILITY})
     layer.add("xattrs/many", data=b"x\n", xattrs={f"user.n{i}": b"v" * i for i in range(1, 20)})

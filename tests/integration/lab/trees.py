@@ -31,10 +31,9 @@ def read(root, content=True, tolerant=False):
 def attributes(path, content):
     info = os.lstat(path)
     kind = stat.S_IFMT(info.st_mode)
-    # The resolution of eStargz: Go's Round(time.Second).
-    mtime = (info.st_mtime_ns + 500_000_000) // 1_000_000_000
     result = {"type": kind, "mode": stat.S_IMODE(info.st_mode), "uid": info.st_uid,
-              "gid": info.st_gid, "mtime": mtime, "nlink": info.st_nlink, "xattrs": xattrs(path)}
+              "gid": info.st_gid, "mtime_ns": info.st_mtime_ns, "nlink": info.st_nlink,
+              "xattrs": xattrs(path)}
     if kind == stat.S_IFREG:
         result["size"] = info.st_size
         if content:
@@ -65,20 +64,27 @@ def file_hash(path):
     return digest.hexdigest()
 
 
-def differences(expected, actual, no_mtime=()):
+def _in_seconds(entry):
+    """The resolution of stargz: Go's Round(time.Second)."""
+    return {**entry, "mtime_ns": (entry["mtime_ns"] + 500_000_000) // 10**9 * 10**9}
+
+
+def differences(expected, actual, no_mtime=(), whole_seconds=True):
     """Lines that say how actual differs; no_mtime are paths whose times mean nothing (implicit
     directories; the root's never do)."""
     lines = [f"missing: {path!r}" for path in sorted(expected.keys() - actual.keys())]
     lines += [f"not expected: {path!r}" for path in sorted(actual.keys() - expected.keys())]
     for path in sorted(expected.keys() & actual.keys()):
-        skip = {"mtime"} if path == b"." or path in no_mtime else set()
+        skip = {"mtime_ns"} if path == b"." or path in no_mtime else set()
         wanted, found = expected[path], actual[path]
+        if whole_seconds:
+            wanted, found = _in_seconds(wanted), _in_seconds(found)
         lines += [f"{path!r}: {key} is {found.get(key)!r}, expected {wanted.get(key)!r}"
                   for key in sorted(wanted.keys() | found.keys())
                   if key not in skip and wanted.get(key) != found.get(key)]
     return lines
 
 
-def assert_same(expected, actual, no_mtime=()):
-    lines = differences(expected, actual, no_mtime)
+def assert_same(expected, actual, no_mtime=(), whole_seconds=True):
+    lines = differences(expected, actual, no_mtime, whole_seconds)
     assert not lines, f"{len(lines)} differences:\n" + "\n".join(lines[:50])
