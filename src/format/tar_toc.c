@@ -8,14 +8,7 @@
 #include <string.h>
 
 #include "tar_internal.h"
-
-enum {
-	MAX_LINK = 4095,
-	/* dev_t of Linux: 12 bits of major number, 20 of minor. */
-	MAX_MAJOR = 0xfff,
-	MAX_MINOR = 0xfffff,
-	MAX_SHOWN_NAME = 80,
-};
+#include "toc_entry_internal.h"
 
 /* What is known about an entry beside what the table of contents has. */
 struct member {
@@ -66,104 +59,6 @@ void tar_toc_freep(struct tar_toc **tar_toc)
 	*tar_toc = NULL;
 }
 
-/* The end of a name tells more than its beginning; control characters stay out of logs. */
-static int blame(size_t index, const char *name, struct error *err)
-{
-	size_t size = strlen(name);
-	char shown[MAX_SHOWN_NAME + 1];
-	size_t n = 0;
-
-	for (size_t i = size > MAX_SHOWN_NAME ? size - MAX_SHOWN_NAME : 0; i < size; i++) {
-		unsigned char c = (unsigned char)name[i];
-
-		shown[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
-	shown[n] = '\0';
-	return error_prefix(err, "entry %zu (%s%s)", index + 1, size > n ? "..." : "", shown);
-}
-
-static enum toc_type entry_type(char type)
-{
-	switch (type) {
-	case '1':
-		return TOC_HARDLINK;
-	case '2':
-		return TOC_SYMLINK;
-	case '3':
-		return TOC_CHARACTER;
-	case '4':
-		return TOC_BLOCK;
-	case '5':
-		return TOC_DIRECTORY;
-	case '6':
-		return TOC_FIFO;
-	default:
-		return TOC_REGULAR;
-	}
-}
-
-static int set_name(
-	struct toc *toc, const struct tar_entry *from, struct toc_entry *entry, struct error *err)
-{
-	char name[TOC_MAX_NAME + 1];
-
-	if (toc_clean_name(from->name, strlen(from->name), name, err) < 0)
-		return -1;
-	if (name[0] == '\0' && entry->type != TOC_DIRECTORY)
-		return error_set(err, ERROR_FORMAT, "the root is no directory");
-	entry->name = toc_intern(toc, name, strlen(name));
-	return entry->name ? 0 : no_memory(err);
-}
-
-static int set_link(
-	struct toc *toc, const struct tar_entry *from, struct toc_entry *entry, struct error *err)
-{
-	const char *link = from->link_name;
-	char name[TOC_MAX_NAME + 1];
-	size_t size;
-
-	if (!link)
-		return 0;
-	size = strlen(link);
-	if (size == 0 || size > MAX_LINK)
-		return error_set(err, ERROR_FORMAT, "link name of %zu bytes; 1 to %d are possible",
-			size, (int)MAX_LINK);
-	if (entry->type == TOC_HARDLINK) {
-		if (toc_clean_name(link, size, name, err) < 0)
-			return error_prefix(err, "link name");
-		if (name[0] == '\0')
-			return error_set(err, ERROR_FORMAT, "hard link to the root");
-		link = name;
-	}
-	entry->link_name = toc_intern(toc, link, strlen(link));
-	return entry->link_name ? 0 : no_memory(err);
-}
-
-static int set_device(const struct tar_entry *from, struct toc_entry *entry, struct error *err)
-{
-	if (from->dev_major > MAX_MAJOR || from->dev_minor > MAX_MINOR)
-		return error_set(err, ERROR_FORMAT,
-			"device %" PRIu64 ":%" PRIu64 " is beyond %d:%d", from->dev_major,
-			from->dev_minor, (int)MAX_MAJOR, (int)MAX_MINOR);
-	entry->dev_major = (uint32_t)from->dev_major;
-	entry->dev_minor = (uint32_t)from->dev_minor;
-	return 0;
-}
-
-static int add_xattrs(
-	struct toc *toc, const struct tar_entry *from, struct toc_entry *entry, struct error *err)
-{
-	entry->first_xattr = (uint32_t)toc->n_xattrs;
-	entry->n_xattrs = (uint32_t)from->n_xattrs;
-	for (size_t i = 0; i < from->n_xattrs; i++) {
-		const struct toc_xattr *xattr = &from->xattrs[i];
-
-		if (toc_add_xattr(toc, xattr->name, xattr->value, xattr->value_size, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int add_segments(struct tar_toc *tar_toc, const struct tar_entry *from, struct error *err)
 {
 	size_t index = tar_toc->toc->n_entries;
@@ -184,18 +79,9 @@ static int add_segments(struct tar_toc *tar_toc, const struct tar_entry *from, s
 static int add_entry(struct tar_toc *tar_toc, const struct tar_entry *from, struct error *err)
 {
 	struct toc *toc = tar_toc->toc;
-	struct toc_entry entry = {
-		.size = from->size,
-		.mtime_s = from->mtime_s,
-		.mtime_ns = from->mtime_ns,
-		.mode = from->mode,
-		.uid = from->uid,
-		.gid = from->gid,
-		.type = (uint8_t)entry_type(from->type),
-	};
+	struct toc_entry entry;
 
-	if (set_name(toc, from, &entry, err) < 0 || set_link(toc, from, &entry, err) < 0 ||
-		set_device(from, &entry, err) < 0 || add_xattrs(toc, from, &entry, err) < 0 ||
+	if (toc_entry_from_tar(toc, from, &entry, err) < 0 ||
 		add_segments(tar_toc, from, err) < 0 || toc_add_entry(toc, &entry, err) < 0)
 		return -1;
 	tar_toc->n_segments += from->n_segments;
@@ -208,7 +94,7 @@ int tar_toc_add(struct tar_toc *tar_toc, const struct tar_entry *entry, size_t *
 	size_t index = tar_toc->toc->n_entries;
 
 	if (add_entry(tar_toc, entry, err) < 0)
-		return blame(index, entry->name, err);
+		return toc_entry_blame(index, entry->name, err);
 	*ret_index = index;
 	return 0;
 }
@@ -299,12 +185,12 @@ int tar_toc_set_chunks(struct tar_toc *tar_toc, size_t index, const struct toc_c
 
 	if (member->is_cut) {
 		(void)error_set(err, ERROR_INTERNAL, "chunks for the second time");
-		return blame(index, entry->name, err);
+		return toc_entry_blame(index, entry->name, err);
 	}
 	entry->first_chunk = tar_toc->toc->n_chunks;
 	member->is_cut = true;
 	if (add_chunks(tar_toc, entry, segments, n_segments, chunks, n, err) < 0)
-		return blame(index, entry->name, err);
+		return toc_entry_blame(index, entry->name, err);
 	return 0;
 }
 
@@ -333,7 +219,7 @@ int tar_toc_finish(struct tar_toc *tar_toc, struct toc **out, struct error *err)
 
 	for (size_t i = 0; i < tar_toc->toc->n_entries; i++) {
 		if (finish_entry(tar_toc, i, &previous, err) < 0)
-			return blame(i, tar_toc->toc->entries[i].name, err);
+			return toc_entry_blame(i, tar_toc->toc->entries[i].name, err);
 	}
 	*out = TAKE_PTR(tar_toc->toc);
 	return 0;

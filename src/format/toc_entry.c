@@ -89,9 +89,11 @@ int toc_entry_set_link(struct toc *toc, struct toc_entry *entry, const char *lin
 {
 	char clean[TOC_MAX_NAME + 1];
 
-	if (link_size == 0 || link_size > MAX_LINK || memchr(link, '\0', link_size))
-		return error_set(
-			err, ERROR_FORMAT, "link name of %zu bytes or with a zero byte", link_size);
+	if (link_size == 0 || link_size > MAX_LINK)
+		return error_set(err, ERROR_FORMAT, "link name of %zu bytes; 1 to %d are possible",
+			link_size, (int)MAX_LINK);
+	if (memchr(link, '\0', link_size))
+		return error_set(err, ERROR_FORMAT, "link name with a zero byte");
 	if (entry->type != TOC_HARDLINK)
 		return keep(toc, link, link_size, &entry->link_name, err);
 	if (toc_clean_name(link, link_size, clean, err) < 0)
@@ -107,8 +109,8 @@ int toc_entry_set_device(struct toc_entry *entry, uint64_t major, uint64_t minor
 		return 0;
 	if (major > MAX_MAJOR || minor > MAX_MINOR)
 		return error_set(err, ERROR_FORMAT,
-			"device %" PRIu64 ":%" PRIu64 "; %d:%d is the last possible one", major,
-			minor, MAX_MAJOR, MAX_MINOR);
+			"device %" PRIu64 ":%" PRIu64 " is beyond %d:%d", major, minor,
+			(int)MAX_MAJOR, (int)MAX_MINOR);
 	entry->dev_major = (uint32_t)major;
 	entry->dev_minor = (uint32_t)minor;
 	return 0;
@@ -125,4 +127,68 @@ int toc_entry_add_xattr(struct toc *toc, const char *name, size_t name_size, con
 	memcpy(copy, name, name_size);
 	copy[name_size] = '\0';
 	return toc_add_xattr(toc, copy, value, value_size, err);
+}
+
+static enum toc_type type_of(char tar_type)
+{
+	switch (tar_type) {
+	case '1':
+		return TOC_HARDLINK;
+	case '2':
+		return TOC_SYMLINK;
+	case '3':
+		return TOC_CHARACTER;
+	case '4':
+		return TOC_BLOCK;
+	case '5':
+		return TOC_DIRECTORY;
+	case '6':
+		return TOC_FIFO;
+	default:
+		return TOC_REGULAR;
+	}
+}
+
+static int add_xattrs(
+	struct toc *toc, const struct tar_entry *from, struct toc_entry *entry, struct error *err)
+{
+	entry->first_xattr = (uint32_t)toc->n_xattrs;
+	entry->n_xattrs = (uint32_t)from->n_xattrs;
+	for (size_t i = 0; i < from->n_xattrs; i++) {
+		const struct toc_xattr *xattr = &from->xattrs[i];
+
+		if (toc_add_xattr(toc, xattr->name, xattr->value, xattr->value_size, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int toc_entry_from_tar(
+	struct toc *toc, const struct tar_entry *from, struct toc_entry *out, struct error *err)
+{
+	*out = (struct toc_entry){
+		.size = from->size,
+		.mtime_s = from->mtime_s,
+		.mtime_ns = from->mtime_ns,
+		.mode = from->mode,
+		.uid = from->uid,
+		.gid = from->gid,
+		.type = (uint8_t)type_of(from->type),
+	};
+	if (toc_entry_set_name(toc, out, from->name, strlen(from->name), err) < 0)
+		return -1;
+	if (from->link_name &&
+		toc_entry_set_link(toc, out, from->link_name, strlen(from->link_name), err) < 0)
+		return -1;
+	if (toc_entry_set_device(out, from->dev_major, from->dev_minor, err) < 0)
+		return -1;
+	return add_xattrs(toc, from, out, err);
+}
+
+int toc_entry_blame(size_t i, const char *name, struct error *err)
+{
+	char shown[TOC_SHOWN_SIZE];
+
+	return error_prefix(
+		err, "entry %zu (%s)", i + 1, toc_entry_shown(name, strlen(name), shown));
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "format/tar.h"
 #include "format/toc.h"
 
 /* What an entry may be, for parsers of tables of contents: each function sets its part of @entry,
@@ -34,3 +35,10 @@ MUST_CHECK int toc_entry_set_device(
 /* One more extended attribute, at the end of those of @toc. */
 MUST_CHECK int toc_entry_add_xattr(struct toc *toc, const char *name, size_t name_size,
 	const void *value, size_t value_size, struct error *err);
+
+/* All of it, from a member of a tar archive; its xattrs become the last ones of @toc. */
+MUST_CHECK int toc_entry_from_tar(
+	struct toc *toc, const struct tar_entry *from, struct toc_entry *out, struct error *err);
+
+/* Puts "entry N (name): " before the message of @err; @i counts from 0. */
+int toc_entry_blame(size_t i, const char *name, struct error *err);
