@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "chunk/span.h"
 #include "chunk/unit.h"
+#include "format/tar.h"
 #include "format/toc.h"
 #include "oci/digest.h"
 
@@ -78,6 +79,15 @@ void span_index_freep(struct span_index **index);
  */
 MUST_CHECK int span_index_add_entry(struct span_index *index, const struct toc_entry *entry,
 	const struct span_payload *payload, const struct span_extent *extents, struct error *err);
+
+/**
+ * span_index_add_member() - the same from the member of an archive that is being read.
+ * @err: ERROR_FORMAT or ERROR_UNSUPPORTED for what no file can have; names the entry.
+ *
+ * The entry has the number that index->toc->n_entries had before.
+ */
+MUST_CHECK int span_index_add_member(
+	struct span_index *index, const struct tar_entry *member, struct error *err);
 
 /**
  * span_index_add_span() - the next span.

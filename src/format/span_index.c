@@ -282,9 +282,7 @@ int span_index_add_span(struct span_index *index, const struct unit_span *span, 
 	if (n >= SPAN_INDEX_MAX_SPANS)
 		return error_set(
 			err, ERROR_UNSUPPORTED, "more than %d spans", (int)SPAN_INDEX_MAX_SPANS);
-	if (check_span(index, span, err) < 0)
-		return error_prefix(err, "span %zu", n);
-	if (reserve_span(index, err) < 0)
+	if (check_span(index, span, err) < 0 || reserve_span(index, err) < 0)
 		return -1;
 	index->spans[n] = *span;
 	if (copy_window(index, &index->spans[n], err) < 0)

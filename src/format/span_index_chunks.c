@@ -150,14 +150,6 @@ static int cut_entry(struct cutter *cutter, size_t i, struct error *err)
 	return result;
 }
 
-static int blame_entry(const struct toc_entry *entry, struct error *err)
-{
-	char shown[TOC_SHOWN_SIZE];
-
-	return error_prefix(
-		err, "entry '%s'", toc_entry_shown(entry->name, strlen(entry->name), shown));
-}
-
 int span_index_cut(
 	struct span_index *index, const uint8_t (*digests)[32], size_t n_digests, struct error *err)
 {
@@ -168,7 +160,7 @@ int span_index_cut(
 	index->memory->is_cut = true;
 	for (size_t i = 0; i < index->toc->n_entries; i++) {
 		if (cut_entry(&cutter, i, err) < 0)
-			return blame_entry(&index->toc->entries[i], err);
+			return toc_entry_blame(i, index->toc->entries[i].name, err);
 	}
 	if (digests && cutter.n_pieces != n_digests)
 		return error_set(err, ERROR_INTERNAL, "%zu pieces of files, but digests for %zu",

@@ -3,6 +3,13 @@
 
 #include "format/span_index.h"
 
+/* Of the file (format/span_index_file.h): where its numbers are. */
+enum {
+	SPAN_INDEX_HEADER_VERSION = 8,
+	SPAN_INDEX_HEADER_ZEROS = 12,
+	SPAN_INDEX_HEADER_SIZE = 16,
+};
+
 enum { TAR_RECORD = 512 }; /* headers and payloads of an archive start at multiples of it */
 
 struct span_index_memory {

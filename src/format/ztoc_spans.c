@@ -260,10 +260,9 @@ static int read_plain(struct ztoc_reader *reader, const struct flat_table *compr
 		};
 
 		span.decoded_size = span.blob_size;
-		if (get_digest(digests, (size_t)i, span.digest, err) < 0)
+		if (get_digest(digests, (size_t)i, span.digest, err) < 0 ||
+			span_index_add_span(reader->index, &span, err) < 0)
 			return error_prefix(err, "span %" PRIu64, i);
-		if (span_index_add_span(reader->index, &span, err) < 0)
-			return -1;
 	}
 	return 0;
 }

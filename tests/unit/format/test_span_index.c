@@ -238,7 +238,7 @@ static void a_payload_behind_the_spans_is_refused(void **state)
 	add_file(index, "a", 1489, 512);
 	assert_int_equal(span_index_cut(index, NULL, 0, &err), -1);
 	assert_int_equal(err.kind, ERROR_FORMAT);
-	assert_non_null(strstr(err.message, "entry 'a': 1489 bytes at 512"));
+	assert_non_null(strstr(err.message, "entry 1 (a): 1489 bytes at 512"));
 	span_index_freep(&index);
 
 	index = new_index(CODEC_GZIP);
@@ -275,7 +275,7 @@ static void spans_that_cannot_be_are_refused(void **state)
 					 cases[i].bits, &err),
 			-1);
 		assert_true(err.kind == ERROR_FORMAT || err.kind == ERROR_UNSUPPORTED);
-		assert_non_null(strstr(err.message, "span 1: "));
+		assert_int_equal(index->n_spans, 1);
 	}
 	assert_int_equal(try_span(index, 499, 10, 10, 3, &err), 0);
 	assert_int_equal(index->n_spans, 2);
