@@ -212,8 +212,7 @@ static int get_xattr(struct reader *reader, struct error *err)
 		return too_short(err);
 	if (take_text(reader, name_size + (size_t)value_size, err) < 0)
 		return -1;
-	return toc_entry_add_xattr(
-		reader->index->toc, name, name_size, value, (size_t)value_size, err);
+	return toc_add_xattr(reader->index->toc, name, value, (size_t)value_size, err);
 }
 
 static int get_xattrs(struct reader *reader, struct toc_entry *entry, struct error *err)

@@ -169,6 +169,10 @@ const struct tar_value *tar_pax_find(const struct tar_reader *reader, enum tar_k
 const char *tar_pax_text(const struct tar_reader *reader, enum tar_key key);
 void tar_pax_reset(struct tar_pax *pax);
 void tar_pax_free(struct tar_pax *pax);
+/* The name of an xattr in the key of a record, NULL when it is something else; what is encoded is
+ * decoded in place. Leaf function: -EINVAL for a value that cannot be decoded, -ENOMEM. */
+MUST_CHECK int tar_pax_xattr(
+	char *key, char *value, size_t *value_size, struct buffer *scratch, char **ret_name);
 /* Digits only, at most 63 bits. */
 bool tar_parse_decimal(const char *text, size_t size, uint64_t *out);
 /* Sets reader->entry.xattrs. */

@@ -163,20 +163,34 @@ static void decode_percents(char *text)
 
 /* libarchive's own form: names like in a URL, values in base64. Go does not know it; bsdtar writes
  * it beside that of SCHILY, but not all versions did. */
-static int decode_libarchive(struct tar_reader *reader, struct record *record, struct error *err)
+static int decode_libarchive(char *name, char *value, size_t *value_size, struct buffer *scratch)
 {
 	int result;
 
-	decode_percents(record->key + sizeof(libarchive_xattr) - 1);
-	reader->scratch.size = 0;
-	result = base64_decode(record->value, record->value_size, &reader->scratch);
-	if (result == -ENOMEM)
-		return tar_no_memory(err);
+	decode_percents(name);
+	scratch->size = 0;
+	result = base64_decode(value, *value_size, scratch);
 	if (result < 0)
-		return wrong_value(reader, record, err);
-	record->value_size = reader->scratch.size;
-	if (record->value_size > 0)
-		memcpy(record->value, reader->scratch.data, record->value_size);
+		return result;
+	*value_size = scratch->size;
+	if (scratch->size > 0)
+		memcpy(value, scratch->data, scratch->size);
+	return 0;
+}
+
+int tar_pax_xattr(
+	char *key, char *value, size_t *value_size, struct buffer *scratch, char **ret_name)
+{
+	size_t schily_size = sizeof(schily_xattr) - 1;
+	size_t libarchive_size = sizeof(libarchive_xattr) - 1;
+
+	*ret_name = NULL;
+	if (strncmp(key, schily_xattr, schily_size) == 0) {
+		*ret_name = key + schily_size;
+	} else if (strncmp(key, libarchive_xattr, libarchive_size) == 0) {
+		*ret_name = key + libarchive_size;
+		return decode_libarchive(*ret_name, value, value_size, scratch);
+	}
 	return 0;
 }
 
@@ -221,21 +235,20 @@ static int apply_known(struct tar_reader *reader, struct tar_pax *pax, size_t i,
 static int apply_record(
 	struct tar_reader *reader, struct tar_pax *pax, struct record *record, struct error *err)
 {
-	size_t schily_size = sizeof(schily_xattr) - 1;
-	size_t libarchive_size = sizeof(libarchive_xattr) - 1;
+	char *xattr;
+	int result;
 
 	for (size_t i = 0; i < sizeof(known_keys) / sizeof(known_keys[0]); i++) {
 		if (strcmp(record->key, known_keys[i].name) == 0)
 			return apply_known(reader, pax, i, record, err);
 	}
-	if (strncmp(record->key, schily_xattr, schily_size) == 0)
-		return add_xattr(reader, pax, record->key + schily_size, record, err);
-	if (strncmp(record->key, libarchive_xattr, libarchive_size) == 0) {
-		if (decode_libarchive(reader, record, err) < 0)
-			return -1;
-		return add_xattr(reader, pax, record->key + libarchive_size, record, err);
-	}
-	return 0;
+	result = tar_pax_xattr(
+		record->key, record->value, &record->value_size, &reader->scratch, &xattr);
+	if (result == -ENOMEM)
+		return tar_no_memory(err);
+	if (result < 0)
+		return wrong_value(reader, record, err);
+	return xattr ? add_xattr(reader, pax, xattr, record, err) : 0;
 }
 
 /* Splits the record at text[0, left). */

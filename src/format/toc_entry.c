@@ -10,7 +10,6 @@ enum {
 	/* dev_t of Linux: 12 bits of major number, 20 of minor. */
 	MAX_MAJOR = 0xfff,
 	MAX_MINOR = 0xfffff,
-	MAX_XATTR_NAME = 255,
 };
 
 static const struct {
@@ -59,6 +58,15 @@ int toc_entry_set_type(
 	}
 	return error_set(
 		err, ERROR_FORMAT, "unknown type \"%s\"", toc_entry_shown(type, type_size, shown));
+}
+
+const char *toc_entry_type_name(unsigned type)
+{
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (types[i].type == type)
+			return types[i].name;
+	}
+	return "unknown";
 }
 
 static int keep(struct toc *toc, const char *text, size_t size, const char **out, struct error *err)
@@ -114,19 +122,6 @@ int toc_entry_set_device(struct toc_entry *entry, uint64_t major, uint64_t minor
 	entry->dev_major = (uint32_t)major;
 	entry->dev_minor = (uint32_t)minor;
 	return 0;
-}
-
-int toc_entry_add_xattr(struct toc *toc, const char *name, size_t name_size, const void *value,
-	size_t value_size, struct error *err)
-{
-	char copy[MAX_XATTR_NAME + 1];
-
-	if (name_size > MAX_XATTR_NAME || memchr(name, '\0', name_size))
-		return error_set(err, ERROR_FORMAT, "xattr name of %zu bytes or with a zero byte",
-			name_size);
-	memcpy(copy, name, name_size);
-	copy[name_size] = '\0';
-	return toc_add_xattr(toc, copy, value, value_size, err);
 }
 
 static enum toc_type type_of(char tar_type)

@@ -20,6 +20,9 @@ const char *toc_entry_shown(const char *name, size_t name_size, char out[TOC_SHO
 MUST_CHECK int toc_entry_set_type(
 	struct toc_entry *entry, const char *type, size_t type_size, struct error *err);
 
+/* The inverse. */
+const char *toc_entry_type_name(unsigned type);
+
 /* @name need not be clean. Only a directory may be the root. The type is set. */
 MUST_CHECK int toc_entry_set_name(struct toc *toc, struct toc_entry *entry, const char *name,
 	size_t name_size, struct error *err);
@@ -31,10 +34,6 @@ MUST_CHECK int toc_entry_set_link(struct toc *toc, struct toc_entry *entry, cons
 /* For devices; nothing otherwise. */
 MUST_CHECK int toc_entry_set_device(
 	struct toc_entry *entry, uint64_t major, uint64_t minor, struct error *err);
-
-/* One more extended attribute, at the end of those of @toc. */
-MUST_CHECK int toc_entry_add_xattr(struct toc *toc, const char *name, size_t name_size,
-	const void *value, size_t value_size, struct error *err);
 
 /* All of it, from a member of a tar archive; its xattrs become the last ones of @toc. */
 MUST_CHECK int toc_entry_from_tar(

@@ -65,10 +65,17 @@ static int read_root(struct ztoc_reader *reader, struct error *err)
 	return ztoc_read_entries(reader, &toc, err);
 }
 
+static void reader_cleanup(struct ztoc_reader *reader)
+{
+	buffer_free(&reader->record);
+	buffer_free(&reader->scratch);
+}
+
 int ztoc_parse(const void *data, size_t size, const struct ztoc_options *options,
 	struct span_index **out, struct error *err)
 {
 	CLEANUP(span_index_freep) struct span_index *index = NULL;
+	CLEANUP(reader_cleanup)
 	struct ztoc_reader reader = {
 		.file = {.data = data, .size = size},
 		.text_left = (uint64_t)size * MAX_SHARING,

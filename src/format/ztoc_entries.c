@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files of a ztoc: what Go's tar reader told its maker about each member of the archive. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "tar_internal.h"
 #include "timestamp_internal.h"
 #include "toc_entry_internal.h"
 #include "ztoc_internal.h"
@@ -12,7 +14,6 @@
 /* With the strings that every one has, no file takes less of a ztoc. */
 enum { MIN_FILE_SIZE = 32 };
 
-static const char xattr_prefix[] = "SCHILY.xattr.";
 static const char sparse_prefix[] = "GNU.sparse.";
 
 static bool has_prefix(const struct flat_bytes *text, const char *prefix)
@@ -87,30 +88,55 @@ static int set_attributes(const struct flat_table *file, struct toc_entry *entry
 	return toc_entry_set_device(entry, major, minor, err);
 }
 
-static int add_xattr(struct ztoc_reader *reader, const struct flat_bytes *key,
-	const struct flat_table *record, struct error *err)
+static int out_of_memory(struct error *err)
 {
-	size_t skipped = sizeof(xattr_prefix) - 1;
-	struct flat_bytes value;
+	return error_set(err, ERROR_NO_MEMORY, "no memory for a PAX record");
+}
 
-	if (get_text(reader, record, RECORD_VALUE, "xattr", &value, err) < 0)
-		return -1;
-	return toc_entry_add_xattr(reader->index->toc, key->data + skipped, key->size - skipped,
-		value.data, value.size, err);
+/* Key and value in reader->record, each with a NUL behind it. */
+static int copy_record(struct ztoc_reader *reader, const struct flat_bytes *key,
+	const struct flat_bytes *value, struct error *err)
+{
+	struct buffer *record = &reader->record;
+
+	record->size = 0;
+	if (buffer_append(record, key->data, key->size) < 0 || buffer_append(record, "", 1) < 0 ||
+		buffer_append(record, value->data, value->size) < 0 ||
+		buffer_append(record, "", 1) < 0)
+		return out_of_memory(err);
+	return 0;
 }
 
 /* The field is called xattrs, but has all PAX records of the file. */
 static int add_record(
 	struct ztoc_reader *reader, const struct flat_table *record, struct error *err)
 {
-	struct flat_bytes key;
+	struct flat_bytes key, value;
+	size_t value_size;
+	char *name, *text;
+	int result;
 
-	if (get_text(reader, record, RECORD_KEY, "xattr", &key, err) < 0)
+	if (get_text(reader, record, RECORD_KEY, "xattr", &key, err) < 0 ||
+		get_text(reader, record, RECORD_VALUE, "xattr", &value, err) < 0)
 		return -1;
 	if (has_prefix(&key, sparse_prefix))
 		return error_set(err, ERROR_UNSUPPORTED,
 			"it is a sparse file, and a ztoc does not tell where its parts are");
-	return has_prefix(&key, xattr_prefix) ? add_xattr(reader, &key, record, err) : 0;
+	if (key.size > 0 && memchr(key.data, '\0', key.size))
+		return error_set(err, ERROR_FORMAT, "PAX key with a zero byte");
+	if (copy_record(reader, &key, &value, err) < 0)
+		return -1;
+	text = (char *)reader->record.data + key.size + 1;
+	value_size = value.size;
+	result = tar_pax_xattr(
+		(char *)reader->record.data, text, &value_size, &reader->scratch, &name);
+	if (result == -ENOMEM)
+		return out_of_memory(err);
+	if (result < 0)
+		return error_set(err, ERROR_FORMAT, "xattr with a value that it cannot have");
+	if (!name)
+		return 0;
+	return toc_add_xattr(reader->index->toc, name, text, value_size, err);
 }
 
 static int add_records(struct ztoc_reader *reader, const struct flat_table *file,

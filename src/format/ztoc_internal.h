@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/bytes.h"
 #include "flatbuffer_internal.h"
 #include "format/ztoc.h"
 
@@ -42,6 +43,8 @@ struct ztoc_reader {
 	struct span_index *index; /* being filled */
 	uint64_t archive_size;    /* where the tar reader of its maker stopped */
 	uint64_t text_left;       /* how many more bytes of strings it may name */
+	struct buffer record;     /* a PAX record while it is decoded */
+	struct buffer scratch;
 };
 
 /* For a field that the bounded reader has refused. */

@@ -12,6 +12,7 @@ should-fail-*.error is a part of the message that refuses should-fail-*.ztoc.
 The dump is computed here, by another reader than the one it tests.
 """
 
+import base64
 import gzip
 import hashlib
 import io
@@ -20,6 +21,7 @@ import posixpath
 import struct
 import sys
 import tarfile
+import urllib.parse
 import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -62,6 +64,17 @@ def small_tree():
     ]
 
 
+def libarchive_member():
+    """Names like in URLs and values in base64, as libarchive writes besides the usual form."""
+    records = {
+        "LIBARCHIVE.xattr.user.%3dodd%25": "AP9iaW5hcnk",
+        "LIBARCHIVE.xattr.user.both": "Zmlyc3Q=",
+        "SCHILY.xattr.user.both": "first",
+        "SCHILY.xattr.user.empty": "",
+    }
+    return member("file", data=b"contents", pax_headers=records)
+
+
 def archive(tree, form=tarfile.PAX_FORMAT, padding=b""):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=form) as tar:
@@ -93,6 +106,7 @@ def layers():
     few = archive(small_tree()[:3] + small_tree()[-4:])
     yield "plain", few, {"span_size": 3000, "algorithm": "uncompressed"}
     yield "plain-without-table", few, {"algorithm": "uncompressed", "layout": 1}
+    yield "xattrs", pack(archive([libarchive_member()])), {"layout": 1}
     yield "empty", pack(bytes(10240)), {"layout": 1}
 
 
@@ -213,6 +227,9 @@ def dump_member(info):
         if key.startswith("SCHILY.xattr."):
             value = value.encode("utf-8", "surrogateescape")
             yield f"  xattr {key[13:]} {value.hex()}"
+        if key.startswith("LIBARCHIVE.xattr."):
+            value = base64.b64decode(value + "=" * (-len(value) % 4))
+            yield f"  xattr {urllib.parse.unquote(key[17:])} {value.hex()}"
 
 
 def dump(blob, arguments):
