@@ -52,7 +52,9 @@ void stored_range_freep(struct stored_range **range);
  *
  * All zeros become a hole. When the disk is full or read-only the chunk is kept in bounded memory
  * instead and the call succeeds; store_caching() tells. Already present: nothing to do. Waits for
- * the disk when too much that was put is not durable yet. Threads: workers.
+ * the disk when too much that was put is not durable yet. The digest of a unit that only its span
+ * vouched for (UNIT_IN_SPAN) is recorded, so that it can be verified and found like any other.
+ * Threads: workers.
  */
 MUST_CHECK int store_put(
 	struct layer_store *layer, uint64_t i, struct verified_chunk *chunk, struct error *err);
@@ -60,7 +62,8 @@ MUST_CHECK int store_put(
 /**
  * store_copy() - find the bytes of unit @i in another layer of this store.
  *
- * Looked up by digest, re-read, hashed again, and put into this layer.
+ * Looked up by digest, re-read, hashed again, and put into this layer. What only its span vouches
+ * for (UNIT_IN_SPAN) is never found: nobody knows its digest before its bytes are here.
  * *found false: nobody has it, or what was there did not match (then that place is forgotten).
  * Threads: workers.
  */

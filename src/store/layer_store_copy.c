@@ -155,7 +155,7 @@ int store_copy(struct layer_store *layer, uint64_t i, bool *found, struct error 
 		return 0;
 	if (unit_table_get(layer->units, i, &unit, err) < 0)
 		return -1;
-	if (unit.flags & (UNIT_ZEROS | UNIT_UNVERIFIED))
+	if (unit.flags & (UNIT_ZEROS | UNIT_UNVERIFIED | UNIT_IN_SPAN))
 		return 0;
 	if (find_place(layer->store, &unit, &recorded, &place, err) < 0)
 		return -1;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "layer_store_internal.h"
 #include "store_presence_internal.h"
+#include "store_unit_digests_internal.h"
 #include "store_writer_internal.h"
 
 struct forget_job {
@@ -133,7 +134,9 @@ static int drop_number(struct db_txn *txn, const uint8_t key[RECORD_KEY_SIZE], u
 		return code == MDB_NOTFOUND ? 0 : code;
 	record_number_key(number, name);
 	code = db_delete(txn, DB_NUMBERS, name, sizeof(name));
-	return code == 0 ? presence_drop(txn, number) : code;
+	if (code == 0)
+		code = presence_drop(txn, number);
+	return code == 0 ? unit_digests_drop(txn, number) : code;
 }
 
 static int drop_layer(struct db_txn *txn, void *arg)

@@ -112,17 +112,21 @@ static int write_chunk(struct layer_store *layer, int fd, const struct unit *uni
 	return ret;
 }
 
-static struct pending_unit pending_of(uint64_t i, const struct unit *unit)
+static struct pending_unit pending_of(
+	uint64_t i, const struct unit *unit, const struct verified_chunk *chunk)
 {
+	const uint8_t *digest = chunk_digest(chunk);
 	struct pending_unit pending = {
 		.data_off = unit->data_off,
 		.size = unit->size,
 		.unit = (uint32_t)i,
 		/* Bytes without a digest cannot be recognised again. */
-		.findable = !(unit->flags & (UNIT_ZEROS | UNIT_UNVERIFIED)),
+		.findable = digest && !(unit->flags & (UNIT_ZEROS | UNIT_UNVERIFIED)),
+		.recorded = digest && (unit->flags & UNIT_IN_SPAN),
 	};
 
-	memcpy(pending.digest, unit->digest, sizeof(pending.digest));
+	if (digest)
+		memcpy(pending.digest, digest, sizeof(pending.digest));
 	return pending;
 }
 
@@ -132,7 +136,7 @@ static int put_on_disk(struct layer_store *layer, uint64_t i, const struct unit 
 {
 	struct data_files *files = &layer->store->files;
 	struct layer_state *state = layer->state;
-	const struct pending_unit pending = pending_of(i, unit);
+	const struct pending_unit pending = pending_of(i, unit, chunk);
 	struct data_file *file;
 	int ret = data_file_create(files, state->key, state->data_size, &file);
 
@@ -162,6 +166,7 @@ int layer_store_put(struct layer_store *layer, uint64_t i, struct verified_chunk
 	if (unit_table_get(layer->units, i, &unit, err) < 0)
 		return -1;
 	assert(chunk_size(chunk) == unit.size);
+	assert(!(unit.flags & UNIT_IN_SPAN) || chunk_digest(chunk));
 	size = chunk_is_zeros(chunk) ? 0 : unit.size;
 	if (state->memory_only || !space_admits(store, size))
 		return chunk_memory_put(&store->memory, state, i, chunk, err);

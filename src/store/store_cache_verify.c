@@ -9,6 +9,7 @@
 #include "layer_store_internal.h"
 #include "store/store_cache.h"
 #include "store_cache_internal.h"
+#include "store_unit_digests_internal.h"
 #include "store_writer_internal.h"
 
 struct verification {
@@ -68,28 +69,64 @@ static int check_unit(struct layer_store *layer, const struct unit *unit, bool *
 	return 0;
 }
 
-static int verify_unit(struct verification *verification, struct layer_store *layer,
-	const struct unit *unit, uint64_t i, struct error *err)
+/* The digest that was computed when the span of a unit vouched for it. *ready false: it is still on
+ * its way into the database. *found false: it is lost, and nothing can be said for the unit. */
+static int load_digest(struct layer_store *layer, uint64_t i, struct unit *unit, bool *ready,
+	bool *found, struct error *err)
+{
+	CLEANUP(db_read_end) struct db_txn txn = {0};
+	struct layer_state *state = layer->state;
+	struct db *db = layer->store->db;
+	int code;
+
+	*found = false;
+	*ready = bitmap_get(&state->durable, i);
+	if (!*ready)
+		return 0;
+	if (db_read_begin(db, &txn, err) < 0)
+		return -1;
+	code = unit_digest_get(&txn, atomic_load(&state->number), (uint32_t)i, unit->digest);
+	if (code != 0 && code != MDB_NOTFOUND)
+		return db_error(db, err, code, "look the digest of a unit up");
+	*found = code == 0;
+	unit->flags &= ~(unsigned)UNIT_IN_SPAN;
+	return 0;
+}
+
+static int found_wrong(struct verification *verification, struct layer_store *layer, uint64_t i,
+	const char *why, struct error *err)
 {
 	struct cache_verify_result *result = &verification->result;
-	struct error reason = {0};
-	bool right;
-
-	if (check_unit(layer, unit, &right, &reason, err) < 0)
-		return -1;
-	result->n_checked++;
-	advance(verification, unit->size);
-	if (right)
-		return 0;
 
 	result->n_wrong++;
-	report(verification, layer->state->key, i, reason.message);
+	report(verification, layer->state->key, i, why);
 	if (!verification->options->repair)
 		return 0;
 	if (store_forget(layer, i, err) < 0)
 		return -1;
 	result->n_repaired++;
 	return 0;
+}
+
+static int verify_unit(struct verification *verification, struct layer_store *layer,
+	struct unit *unit, uint64_t i, struct error *err)
+{
+	struct error reason = {0};
+	bool ready = true, found = true;
+	bool right;
+
+	if ((unit->flags & UNIT_IN_SPAN) && load_digest(layer, i, unit, &ready, &found, err) < 0)
+		return -1;
+	if (!ready)
+		return 0;
+	if (!found)
+		return found_wrong(
+			verification, layer, i, "the record of its digest is missing", err);
+	if (check_unit(layer, unit, &right, &reason, err) < 0)
+		return -1;
+	verification->result.n_checked++;
+	advance(verification, unit->size);
+	return right ? 0 : found_wrong(verification, layer, i, reason.message, err);
 }
 
 static int verify_units(

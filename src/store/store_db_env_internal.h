@@ -10,6 +10,9 @@
 
 enum { DB_RESERVE = 4 << 20, DB_LOCK_SIZE = 64 << 10 };
 
+/* No table of ours has LMDB's own handles. */
+enum { DB_NO_TABLE = 0 };
+
 struct db {
 	char *path; /* owned */
 	int dir_fd; /* borrowed */
@@ -17,7 +20,7 @@ struct db {
 	size_t map_size;
 	uint64_t reserved; /* bytes of the file that have their place on the disk; writer only */
 	MDB_env *env;      /* owned; NULL after it could not be opened again */
-	MDB_dbi tables[N_DB_TABLES];
+	MDB_dbi tables[N_DB_TABLES]; /* DB_NO_TABLE: not there, and nobody may make it */
 	_Atomic bool lost; /* the disk failed under the map: env is not touched any more */
 	/* Held for reading during read transactions, for writing while the map moves. */
 	pthread_rwlock_t resize;

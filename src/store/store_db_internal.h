@@ -20,16 +20,17 @@
 struct db;
 
 enum db_table {
-	DB_META,      /* name -> u32 */
-	DB_TREES,     /* SHA-256 of an index -> id */
-	DB_LAYERS,    /* key -> layer_record */
-	DB_NUMBERS,   /* number -> key */
-	DB_PRESENCE,  /* number, page -> bits */
-	DB_CHUNKS,    /* start of a digest -> chunk_record */
-	DB_DOCUMENTS, /* digest -> document_record */
-	DB_REFS,      /* SHA-256 of a reference -> ref_record */
-	DB_IMAGES,    /* SHA-256 of a reference -> image_record */
-	DB_ACCESS,    /* key -> wall clock in seconds */
+	DB_META,         /* name -> u32 */
+	DB_TREES,        /* SHA-256 of an index -> id */
+	DB_LAYERS,       /* key -> layer_record */
+	DB_NUMBERS,      /* number -> key */
+	DB_PRESENCE,     /* number, page -> bits */
+	DB_CHUNKS,       /* start of a digest -> chunk_record */
+	DB_DOCUMENTS,    /* digest -> document_record */
+	DB_REFS,         /* SHA-256 of a reference -> ref_record */
+	DB_IMAGES,       /* SHA-256 of a reference -> image_record */
+	DB_ACCESS,       /* key -> wall clock in seconds */
+	DB_UNIT_DIGESTS, /* number, unit -> SHA-256; not in databases of earlier programs */
 	N_DB_TABLES,
 };
 
@@ -72,6 +73,11 @@ int db_put(struct db_txn *txn, enum db_table table, const void *key, size_t key_
 	const void *data, size_t size);
 /* 0 also when there was nothing. */
 int db_delete(struct db_txn *txn, enum db_table table, const void *key, size_t key_size);
+
+/* Every record whose key is of the size of @first, not before it, and the same in its first
+ * @prefix_size bytes. */
+int db_delete_prefix(struct db_txn *txn, enum db_table table, const void *first, size_t size,
+	size_t prefix_size);
 
 /* As LMDB's cursors; a cursor ends before its transaction does. */
 int db_cursor_open(struct db_txn *txn, enum db_table table, MDB_cursor **out);

@@ -33,6 +33,7 @@ const char *const db_table_names[N_DB_TABLES] = {
 	[DB_REFS] = "refs",
 	[DB_IMAGES] = "images",
 	[DB_ACCESS] = "access",
+	[DB_UNIT_DIGESTS] = "unit_digests",
 };
 
 static int open_tables(struct db *db, MDB_txn *txn)
@@ -41,7 +42,9 @@ static int open_tables(struct db *db, MDB_txn *txn)
 		int code = mdb_dbi_open(
 			txn, db_table_names[i], db->read_only ? 0 : MDB_CREATE, &db->tables[i]);
 
-		if (code != 0)
+		if (code == MDB_NOTFOUND && i == DB_UNIT_DIGESTS)
+			db->tables[i] = DB_NO_TABLE;
+		else if (code != 0)
 			return code == MDB_NOTFOUND ? MDB_INVALID : code;
 	}
 	return 0;

@@ -56,8 +56,11 @@ int db_get(
 {
 	struct record_call call = {
 		.txn = txn, .table = txn->db->tables[table], .key = value_of(key, key_size)};
-	int code = db_guard(txn->db, call_get, &call);
+	int code;
 
+	if (call.table == DB_NO_TABLE)
+		return MDB_NOTFOUND;
+	code = db_guard(txn->db, call_get, &call);
 	*value = call.value;
 	return code;
 }
@@ -183,6 +186,28 @@ int db_count(struct db_txn *txn, enum db_table table, size_t *out)
 	if (code == 0)
 		*out = call.n;
 	return code;
+}
+
+int db_delete_prefix(
+	struct db_txn *txn, enum db_table table, const void *first, size_t size, size_t prefix_size)
+{
+	MDB_cursor *cursor;
+	int code = db_cursor_open(txn, table, &cursor);
+
+	if (code != 0)
+		return code;
+	while (code == 0) {
+		MDB_val key = value_of(first, size);
+		MDB_val value;
+
+		code = db_cursor_get(txn, cursor, &key, &value, MDB_SET_RANGE);
+		if (code != 0 || key.mv_size != size ||
+			memcmp(key.mv_data, first, prefix_size) != 0)
+			break;
+		code = db_cursor_delete(txn, cursor);
+	}
+	db_cursor_close(txn, cursor);
+	return code == MDB_NOTFOUND ? 0 : code;
 }
 
 int db_meta_get(struct db_txn *txn, const char *name, uint32_t *out)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "layer_store_internal.h"
 #include "store_presence_internal.h"
+#include "store_unit_digests_internal.h"
 #include "store_writer_internal.h"
 
 static int by_unit(const void *a, const void *b)
@@ -143,7 +144,22 @@ static int put_chunks(struct db_txn *txn, const struct layer_state *layer)
 			continue;
 		record_chunk_encode(&record, value);
 		code = db_put(
-			txn, DB_CHUNKS, unit->digest, sizeof(unit->digest), value, sizeof(value));
+			txn, DB_CHUNKS, unit->digest, RECORD_CHUNK_KEY_SIZE, value, sizeof(value));
+		if (code != 0)
+			return code;
+	}
+	return 0;
+}
+
+static int put_unit_digests(struct db_txn *txn, const struct layer_state *layer)
+{
+	for (size_t i = 0; i < layer->flushing.n; i++) {
+		const struct pending_unit *unit = &layer->flushing.units[i];
+		int code;
+
+		if (unit->forgotten || !unit->recorded)
+			continue;
+		code = unit_digest_put(txn, layer->new_number, unit->unit, unit->digest);
 		if (code != 0)
 			return code;
 	}
@@ -171,6 +187,8 @@ static int fill_layer(struct db_txn *txn, struct layer_state *layer)
 		code = put_page(txn, layer, &next);
 	if (code == 0)
 		code = put_chunks(txn, layer);
+	if (code == 0)
+		code = put_unit_digests(txn, layer);
 	if (code == 0 && (layer->flushing.used || layer->flushing.n > 0))
 		code = put_access(txn, layer);
 	return code;

@@ -27,7 +27,8 @@ struct pending_unit {
 	uint32_t unit;
 	bool forgotten; /* found damaged meanwhile: not to be claimed */
 	bool findable;  /* by its digest */
-	uint8_t digest[RECORD_CHUNK_KEY_SIZE];
+	bool recorded;  /* its digest is in the database only */
+	uint8_t digest[RECORD_UNIT_DIGEST_SIZE];
 };
 
 struct pending_units {

@@ -57,23 +57,9 @@ int presence_clear(struct db_txn *txn, uint32_t number, uint32_t unit)
 int presence_drop(struct db_txn *txn, uint32_t number)
 {
 	uint8_t first[8];
-	MDB_cursor *cursor;
-	int code = db_cursor_open(txn, DB_PRESENCE, &cursor);
 
-	if (code != 0)
-		return code;
 	record_page_key(number, 0, first);
-	while (code == 0) {
-		MDB_val key = {.mv_size = sizeof(first), .mv_data = first};
-		MDB_val value;
-
-		code = db_cursor_get(txn, cursor, &key, &value, MDB_SET_RANGE);
-		if (code != 0 || key.mv_size != sizeof(first) || memcmp(key.mv_data, first, 4) != 0)
-			break;
-		code = db_cursor_delete(txn, cursor);
-	}
-	db_cursor_close(txn, cursor);
-	return code == MDB_NOTFOUND ? 0 : code;
+	return db_delete_prefix(txn, DB_PRESENCE, first, sizeof(first), sizeof(number));
 }
 
 int presence_owner(struct db_txn *txn, uint32_t number, uint8_t key[RECORD_KEY_SIZE])

@@ -137,6 +137,11 @@ void record_page_key(uint32_t number, uint32_t page, uint8_t out[8])
 	record_number_key(page, out + 4);
 }
 
+void record_unit_key(uint32_t number, uint32_t unit, uint8_t out[8])
+{
+	record_page_key(number, unit, out);
+}
+
 static uint64_t page_sum(uint32_t number, uint32_t page, const uint8_t bits[RECORD_PAGE_SIZE])
 {
 	uint64_t sum = (uint64_t)number << 32 | page;

@@ -20,6 +20,7 @@ enum {
 	RECORD_SUMMED_PAGE_SIZE = RECORD_PAGE_SIZE + 8,
 	RECORD_DIGEST_SIZE = 1 + DIGEST_MAX_SIZE,
 	RECORD_LAYER_SIZE = 4 + 7 * 8 + RECORD_DIGEST_SIZE,
+	RECORD_UNIT_DIGEST_SIZE = 32,
 	RECORD_CHUNK_KEY_SIZE = 8, /* of the digest: what is found is hashed again anyway */
 	RECORD_CHUNK_SIZE = 4 + 4 + 8,
 	RECORD_DOCUMENT_LIMIT = 4 << 20,
@@ -80,8 +81,9 @@ bool record_layer_decode(const void *data, size_t size, struct layer_record *out
 void record_chunk_encode(const struct chunk_record *record, uint8_t out[RECORD_CHUNK_SIZE]);
 bool record_chunk_decode(const void *data, size_t size, struct chunk_record *out);
 
-/* Sorts by number, then page. */
+/* Sort by number, then page or unit. */
 void record_page_key(uint32_t number, uint32_t page, uint8_t out[8]);
+void record_unit_key(uint32_t number, uint32_t unit, uint8_t out[8]);
 void record_number_key(uint32_t number, uint8_t out[4]);
 
 /* Bits of units with a sum of them and of where they belong: a flipped bit would be a claim, and

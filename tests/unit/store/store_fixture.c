@@ -135,10 +135,25 @@ void layer_range(const struct test_layer *layer, uint64_t off, size_t size, uint
 	free(unit);
 }
 
+/* Moves the digest of a unit to a span of its own. */
+static void put_in_span(struct unit *unit, struct unit_span *out)
+{
+	*out = (struct unit_span){
+		.blob_off = unit->blob_off,
+		.blob_size = unit->blob_size,
+		.decoded_size = unit->size,
+		.digest_kind = SPAN_DIGEST_DECODED,
+	};
+	memcpy(out->digest, unit->digest, sizeof(out->digest));
+	memset(unit->digest, 0, sizeof(unit->digest));
+	unit->flags = UNIT_IN_SPAN;
+}
+
 static void write_units(struct fixture *fixture, struct test_layer *layer)
 {
 	const struct layer_shape *shape = &layer->shape;
 	struct unit *units = calloc(shape->n_units + 1, sizeof(*units));
+	struct unit_span *spans = calloc(shape->n_units + 1, sizeof(*spans));
 	uint8_t *bytes = malloc(shape->unit_size + 1);
 	struct unit_table_header header = {
 		.blob = {.algorithm = DIGEST_SHA256, .bytes = {(uint8_t)shape->seed}},
@@ -150,6 +165,7 @@ static void write_units(struct fixture *fixture, struct test_layer *layer)
 	char name[80];
 
 	assert_non_null(units);
+	assert_non_null(spans);
 	assert_non_null(bytes);
 	memcpy(header.key, layer->key, sizeof(header.key));
 	for (uint64_t i = 0; i < shape->n_units; i++) {
@@ -169,12 +185,15 @@ static void write_units(struct fixture *fixture, struct test_layer *layer)
 		};
 		if (!shape->unverified)
 			memcpy(units[i].digest, digest.bytes, sizeof(units[i].digest));
+		if (shape->in_spans)
+			put_in_span(&units[i], &spans[i]);
 	}
 	(void)snprintf(name, sizeof(name), "%s.units", layer->name);
-	if (unit_table_write(store_layers_fd(fixture->store), name, &header, units, shape->n_units,
-		    &err) < 0)
+	if (unit_table_write_spans(store_layers_fd(fixture->store), name, &header, units,
+		    shape->n_units, spans, shape->in_spans ? shape->n_units : 0, &err) < 0)
 		fail_msg("%s", err.message);
 	free(bytes);
+	free(spans);
 	free(units);
 }
 
@@ -214,6 +233,23 @@ void layer_leave(struct test_layer *layer)
 	layer->units = NULL;
 }
 
+static struct verified_chunk *chunk_of_span(
+	const struct test_layer *layer, const struct unit *unit, const uint8_t *bytes)
+{
+	struct span_bytes *decoded;
+	struct verified_chunk *chunk;
+	struct unit_span span;
+	struct error err = {0};
+	bool found;
+
+	if (unit_table_span(layer->units, unit->blob_off, &found, &span, &err) < 0 ||
+		span_bytes_decode(&span, bytes, unit->size, 0, unit->size, &decoded, &err) < 0 ||
+		chunk_verify_span(unit, decoded, &chunk, &err) < 0)
+		fail_msg("%s", err.message);
+	span_bytes_free(decoded);
+	return chunk;
+}
+
 struct verified_chunk *layer_chunk(const struct test_layer *layer, uint64_t i)
 {
 	struct verified_chunk *chunk;
@@ -228,7 +264,9 @@ struct verified_chunk *layer_chunk(const struct test_layer *layer, uint64_t i)
 	}
 	assert_int_equal(decoded_new(unit.size, &decoded, &err), 0);
 	layer_bytes(layer, i, decoded_data(decoded));
-	if (chunk_verify(&unit, decoded, 0, &chunk, &err) < 0)
+	if (unit.flags & UNIT_IN_SPAN)
+		chunk = chunk_of_span(layer, &unit, decoded_data(decoded));
+	else if (chunk_verify(&unit, decoded, 0, &chunk, &err) < 0)
 		fail_msg("%s", err.message);
 	decoded_unref(decoded);
 	return chunk;

@@ -40,6 +40,7 @@ struct layer_shape {
 	uint64_t zero_unit; /* this one is flagged as zeros; at least n_units: none */
 	uint64_t shift;     /* unit i has the bytes that unit i + shift of another layer has */
 	bool unverified;    /* no unit has a digest */
+	bool in_spans;      /* every unit is one that only its span vouches for */
 };
 
 struct test_layer {
