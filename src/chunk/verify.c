@@ -251,10 +251,10 @@ int span_bytes_decode(const struct unit_span *span, const void *encoded, size_t 
 		skip = 0;
 		size = (size_t)span->decoded_size;
 	}
-	if (new_span_bytes(span, skip, size, &bytes, err) < 0 ||
-		codec_decode_span(span, encoded, encoded_size, skip, size, &bytes->decoded, err) <
-			0)
+	if (new_span_bytes(span, skip, size, &bytes, err) < 0)
 		return -1;
+	if (codec_decode_span(span, encoded, encoded_size, skip, size, &bytes->decoded, err) < 0)
+		return error_prefix(err, "span at byte %" PRIu64 " of the blob", span->blob_off);
 	if (span->digest_kind == SPAN_DIGEST_DECODED &&
 		(hash_memory(decoded_data(bytes->decoded), size, &digest, err) < 0 ||
 			check_span(span, &digest, size, "decoded", err) < 0))

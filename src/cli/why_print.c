@@ -36,6 +36,7 @@ static void print_unit(const struct screen *screen, const struct json *unit)
 	char size[QUANTITY_TEXT_SIZE], digest[16], range[64];
 	bool present = flag_in(unit, "present");
 	const char *checked = text_in(unit, "digest");
+	const char *unchecked = flag_in(unit, "in_span") ? "with its span" : "UNVERIFIED";
 
 	if (flag_in(unit, "zeros"))
 		(void)snprintf(range, sizeof(range), "zeros");
@@ -48,7 +49,7 @@ static void print_unit(const struct screen *screen, const struct json *unit)
 	screen_put(
 		screen, present ? STYLE_GOOD : STYLE_WARNING, "%-7s", present ? "here" : "missing");
 	screen_put(screen, STYLE_PLAIN, "  %-22s %s", range,
-		checked[0] ? digest_short(checked, digest) : "UNVERIFIED");
+		checked[0] ? digest_short(checked, digest) : unchecked);
 	screen_end(screen);
 }
 

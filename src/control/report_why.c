@@ -201,7 +201,8 @@ static struct json *unit_to_json(
 	set_number(json, "blob_off", unit->blob_off);
 	set_number(json, "blob_size", unit->blob_size);
 	set_text(json, "codec", codec_name(unit->codec));
-	set_text(json, "digest", unit->flags & UNIT_UNVERIFIED ? "" : digest);
+	set_text(json, "digest", unit->flags & (UNIT_UNVERIFIED | UNIT_IN_SPAN) ? "" : digest);
+	set_bool(json, "in_span", unit->flags & UNIT_IN_SPAN);
 	set_bool(json, "zeros", unit->flags & UNIT_ZEROS);
 	return json;
 }

@@ -93,9 +93,16 @@ void flight_submit_decode(
 void flight_submit_zeros(struct flight *flight);
 /* What a worker found out about bytes from origin decides about the flight. */
 void flight_settle(struct flight *flight, const char *origin, const struct error *err);
+/* Where the decoded bytes of a flight are, from its decoded_off on; one of them, or none for
+ * zeros. Borrowed. */
+struct flight_bytes {
+	struct decoded *decoded;
+	int *fd;
+	struct span_bytes *span;
+};
 /* Workers: stores every unit whose digest is right; fails with the first failure. */
 MUST_CHECK int flight_store_units(
-	struct flight *flight, struct decoded *decoded, int fd, struct error *err);
+	struct flight *flight, const struct flight_bytes *bytes, struct error *err);
 
 /* request.c */
 MUST_CHECK int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_flights,

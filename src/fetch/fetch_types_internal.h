@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "chunk/span.h"
 #include "chunk/verify.h"
 #include "fetch/fetcher.h"
 
@@ -55,7 +56,9 @@ struct flight {
 	uint64_t decoded_off;  /* smallest inner_off of its units */
 	uint64_t decoded_size; /* from there to the end of the last unit */
 	enum codec codec;
-	bool zeros; /* one UNIT_ZEROS: made here, asked of nobody */
+	bool has_span;         /* they lie in a span, and are decoded and verified with it */
+	struct unit_span span; /* its window is borrowed from the unit table */
+	bool zeros;            /* one UNIT_ZEROS: made here, asked of nobody */
 	enum flight_state state;
 	enum priority priority;
 	enum priority ahead; /* wanted without a wait: how urgently; N_PRIORITIES: it is not */

@@ -79,6 +79,23 @@ static void include(struct flight *flight, const struct unit *unit, uint64_t *en
 		*end = unit->inner_off + unit->size;
 }
 
+/* What the span of a flight needs to be decoded and verified. */
+static int measure_span(struct flight *flight, struct error *err)
+{
+	if (unit_table_span(flight->layer->options.units, flight->blob_off, &flight->has_span,
+		    &flight->span, err) < 0)
+		return -1;
+	if (!flight->has_span || flight->span.digest_kind == SPAN_DIGEST_NONE)
+		return 0;
+	/* Nobody knows the digests of such units: there is nothing to look for. */
+	flight->copy_tried = true;
+	if (flight->span.digest_kind == SPAN_DIGEST_DECODED) {
+		flight->decoded_off = 0;
+		flight->decoded_size = flight->span.decoded_size;
+	}
+	return 0;
+}
+
 int group_measure(struct flight *flight, struct error *err)
 {
 	const struct fetch_layer *layer = flight->layer;
@@ -105,5 +122,5 @@ int group_measure(struct flight *flight, struct error *err)
 		flight->n_units++;
 	}
 	flight->decoded_size = end - flight->decoded_off;
-	return 0;
+	return measure_span(flight, err);
 }

@@ -33,7 +33,8 @@ struct large_flight {
 	struct codec_stream *stream;
 	int fd;
 	uint64_t n_decoded;
-	bool stored; /* every unit */
+	struct digest_hasher *hasher; /* of the encoded bytes, where these are to be verified */
+	bool stored;                  /* every unit */
 };
 
 static int next_piece(struct large_flight *large, struct error *err);
@@ -44,6 +45,7 @@ static void discard_work(struct work *work)
 
 	decoded_unref(large->piece);
 	codec_stream_free(large->stream);
+	digest_hasher_free(large->hasher);
 	cleanup_fd(&large->fd);
 	free(large);
 }
@@ -91,39 +93,74 @@ static int write_decoded(void *arg, const uint8_t *data, size_t size, struct err
 	return large->n_decoded >= end;
 }
 
-static int decode_piece(struct large_flight *large, struct error *err)
+/* Whether its encoded bytes are verified, and so are all needed. */
+static bool is_verified_encoded(const struct flight *flight)
 {
-	struct flight *flight = large->flight;
-	int result;
+	return flight->has_span && flight->span.digest_kind == SPAN_DIGEST_ENCODED;
+}
 
-	if (large->fd < 0) {
-		const char *dir = store_dir(flight->layer->fetcher->options.store);
+static int begin_decoding(struct large_flight *large, struct error *err)
+{
+	const struct flight *flight = large->flight;
+	const char *dir = store_dir(flight->layer->fetcher->options.store);
 
-		large->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		if (large->fd < 0)
-			return error_set_errno(err, errno,
-				"a unit of %llu bytes is too large for memory and needs a store "
-				"that can be written: an unnamed file in %s",
-				(unsigned long long)flight->decoded_size, dir);
-		if (codec_stream_new(flight->codec, &large->stream, err) < 0)
-			return -1;
-	}
-
-	result = codec_stream_feed(large->stream, decoded_data(large->piece), large->n_received,
-		write_decoded, large, err);
-	if (result < 0)
+	large->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (large->fd < 0)
+		return error_set_errno(err, errno,
+			"a unit of %llu bytes is too large for memory and needs a store that can "
+			"be written: an unnamed file in %s",
+			(unsigned long long)flight->decoded_size, dir);
+	if (is_verified_encoded(flight) &&
+		digest_hasher_new(DIGEST_SHA256, &large->hasher, err) < 0)
 		return -1;
-	if (result == 0 && large->n_fed + large->n_received < flight->blob_size)
-		return 0;
+	if (flight->has_span)
+		return codec_stream_new_span(&flight->span, &large->stream, err);
+	return codec_stream_new(flight->codec, &large->stream, err);
+}
+
+static int store_decoded(struct large_flight *large, struct error *err)
+{
+	CLEANUP(span_bytes_freep) struct span_bytes *span = NULL;
+	struct flight *flight = large->flight;
+	struct flight_bytes bytes = {.fd = &large->fd};
+	struct digest encoded;
+
 	if (large->n_decoded < flight->decoded_off + flight->decoded_size)
 		return error_set(err, ERROR_FORMAT,
 			"%llu encoded bytes decode to %llu bytes, %llu are needed",
 			(unsigned long long)flight->blob_size, (unsigned long long)large->n_decoded,
 			(unsigned long long)(flight->decoded_off + flight->decoded_size));
-	if (flight_store_units(flight, NULL, large->fd, err) < 0)
+	if (large->hasher && digest_hasher_final(large->hasher, &encoded, err) < 0)
+		return -1;
+	if (flight->has_span &&
+		span_bytes_of_file(&flight->span, large->hasher ? &encoded : NULL, large->fd,
+			flight->decoded_off, flight->decoded_size, &span, err) < 0)
+		return -1;
+	bytes.span = span;
+	if (flight_store_units(flight, &bytes, err) < 0)
 		return -1;
 	large->stored = true;
 	return 0;
+}
+
+static int decode_piece(struct large_flight *large, struct error *err)
+{
+	struct flight *flight = large->flight;
+	const uint8_t *encoded = decoded_data(large->piece);
+	int result;
+
+	if (large->fd < 0 && begin_decoding(large, err) < 0)
+		return -1;
+	if (large->hasher &&
+		digest_hasher_update(large->hasher, encoded, large->n_received, err) < 0)
+		return -1;
+	result = codec_stream_feed(
+		large->stream, encoded, large->n_received, write_decoded, large, err);
+	if (result < 0)
+		return -1;
+	if ((result == 0 || large->hasher) && large->n_fed + large->n_received < flight->blob_size)
+		return 0;
+	return store_decoded(large, err);
 }
 
 static void on_piece_decoded(struct loop_task *task)

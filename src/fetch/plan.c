@@ -105,6 +105,13 @@ static bool is_full(const struct batch *batch)
 	return batch->n == REQUEST_MAX_FLIGHTS || batch->end - batch->start >= batch->max_size;
 }
 
+/* Whether bytes from @off on follow what ends at @end: at once, behind a gap that is worth its
+ * bytes, or with the byte that neighbouring spans share. */
+static bool follows(uint64_t end, uint64_t off, uint64_t gap)
+{
+	return off < end ? end - off == 1 : off - end <= gap;
+}
+
 /* Takes a flight before or behind what the batch has, unless it is none for it. */
 static bool take(struct batch *batch, struct flight *flight)
 {
@@ -114,9 +121,9 @@ static bool take(struct batch *batch, struct flight *flight)
 	uint64_t start = batch->start;
 	uint64_t end = batch->end;
 
-	if (flight->blob_off >= end && flight->blob_off - end <= gap)
+	if (follows(end, flight->blob_off, gap) && flight_end >= end)
 		end = flight_end;
-	else if (flight_end <= start && start - flight_end <= gap)
+	else if (follows(flight_end, start, gap) && flight->blob_off <= start)
 		start = flight->blob_off;
 	else
 		return false;

@@ -28,15 +28,27 @@ static void to_worker(struct flight *flight, void (*run)(struct work *work))
 	workers_submit(flight->layer->fetcher->options.workers, &flight->work);
 }
 
+static int verify_unit(const struct flight *flight, const struct unit *unit,
+	const struct flight_bytes *bytes, struct verified_chunk **out, struct error *err)
+{
+	uint64_t off = unit->inner_off - flight->decoded_off;
+
+	if (unit->flags & UNIT_ZEROS)
+		return chunk_zeros(unit, out, err);
+	if (bytes->span)
+		return chunk_verify_span(unit, bytes->span, out, err);
+	if (bytes->decoded)
+		return chunk_verify(unit, bytes->decoded, off, out, err);
+	return chunk_verify_file(unit, *bytes->fd, off, out, err);
+}
+
 static int store_unit(
-	struct flight *flight, uint64_t i, struct decoded *decoded, int fd, struct error *err)
+	struct flight *flight, uint64_t i, const struct flight_bytes *bytes, struct error *err)
 {
 	CLEANUP(chunk_unrefp) struct verified_chunk *chunk = NULL;
 	const struct fetch_layer_options *options = &flight->layer->options;
 	struct unit unit;
 	uint64_t row;
-	uint64_t off;
-	int result;
 
 	if (unit_table_by_blob(options->units, flight->first_rank + i, &row, err) < 0)
 		return -1;
@@ -44,26 +56,20 @@ static int store_unit(
 		return 0;
 	if (unit_table_get(options->units, row, &unit, err) < 0)
 		return -1;
-	off = unit.inner_off - flight->decoded_off;
-	if (unit.flags & UNIT_ZEROS)
-		result = chunk_zeros(&unit, &chunk, err);
-	else if (decoded)
-		result = chunk_verify(&unit, decoded, off, &chunk, err);
-	else
-		result = chunk_verify_file(&unit, fd, off, &chunk, err);
-	if (result < 0 || store_put(options->store, row, chunk, err) < 0)
+	if (verify_unit(flight, &unit, bytes, &chunk, err) < 0 ||
+		store_put(options->store, row, chunk, err) < 0)
 		return error_prefix(err, "unit %llu", (unsigned long long)row);
 	return 0;
 }
 
-int flight_store_units(struct flight *flight, struct decoded *decoded, int fd, struct error *err)
+int flight_store_units(struct flight *flight, const struct flight_bytes *bytes, struct error *err)
 {
 	int result = 0;
 
 	for (uint64_t i = 0; i < flight->n_units; i++) {
 		struct error cause;
 
-		if (store_unit(flight, i, decoded, fd, &cause) == 0)
+		if (store_unit(flight, i, bytes, &cause) == 0)
 			continue;
 		if (result == 0)
 			*err = cause;
@@ -114,16 +120,33 @@ static void back_to_loop(struct flight *flight)
 	loop_post(flight->layer->fetcher->options.loop, &flight->task);
 }
 
+static int decode_span(struct flight *flight, const uint8_t *encoded, struct error *err)
+{
+	CLEANUP(span_bytes_freep) struct span_bytes *span = NULL;
+
+	if (span_bytes_decode(&flight->span, encoded, flight->blob_size, flight->decoded_off,
+		    flight->decoded_size, &span, err) < 0)
+		return -1;
+	return flight_store_units(flight, &(struct flight_bytes){.span = span}, err);
+}
+
+static int decode_units(struct flight *flight, const uint8_t *encoded, struct error *err)
+{
+	CLEANUP(decoded_unrefp) struct decoded *decoded = NULL;
+
+	if (codec_decode_new(flight->codec, encoded, flight->blob_size, flight->decoded_off,
+		    flight->decoded_size, &decoded, err) < 0)
+		return -1;
+	return flight_store_units(flight, &(struct flight_bytes){.decoded = decoded}, err);
+}
+
 static void decode_work(struct work *work)
 {
 	struct flight *flight = flight_of_work(work);
-	CLEANUP(decoded_unrefp) struct decoded *decoded = NULL;
-	struct error *err = &flight->work_err;
+	const uint8_t *encoded = decoded_data(flight->encoded) + flight->encoded_off;
 
-	if (codec_decode_new(flight->codec, decoded_data(flight->encoded) + flight->encoded_off,
-		    flight->blob_size, flight->decoded_off, flight->decoded_size, &decoded,
-		    err) == 0)
-		(void)(flight_store_units(flight, decoded, -1, err) < 0);
+	(void)((flight->has_span ? decode_span : decode_units)(flight, encoded, &flight->work_err) <
+		0);
 	back_to_loop(flight);
 }
 
@@ -140,7 +163,7 @@ static void zeros_work(struct work *work)
 {
 	struct flight *flight = flight_of_work(work);
 
-	(void)(flight_store_units(flight, NULL, -1, &flight->work_err) < 0);
+	(void)(flight_store_units(flight, &(struct flight_bytes){0}, &flight->work_err) < 0);
 	back_to_loop(flight);
 }
 

@@ -7,8 +7,8 @@
 #include <zlib.h>
 
 #include "chunk/codec.h"
-#include "span_fixture.h"
 #include "support/scratch.h"
+#include "support/span_list.h"
 
 enum { SIZE = 1500000, SPAN = 100000 };
 

@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "span_fixture.h"
 #include "support/encode.h"
+#include "support/span_list.h"
 
 enum { SIZE = 300000, SPAN = 100000, ZEROS = 285000 };
 

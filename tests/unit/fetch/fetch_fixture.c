@@ -74,8 +74,9 @@ static void make_units(struct fixture *fixture, const struct fixture_options *op
 	header.blob_size = blob.blob_size;
 	header.data_size = blob.data_size;
 	header.prefetch_size = blob.blob_size / 2;
-	assert_int_equal(
-		unit_table_write(AT_FDCWD, name, &header, blob.units, blob.n_units, NULL), 0);
+	assert_int_equal(unit_table_write_spans(AT_FDCWD, name, &header, blob.units, blob.n_units,
+				 blob.spans, blob.n_spans, NULL),
+		0);
 	assert_int_equal(unit_table_open(AT_FDCWD, name, &fixture->units, NULL), 0);
 	free(blob.units);
 }

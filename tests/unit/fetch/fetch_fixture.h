@@ -41,6 +41,8 @@ struct fixture_blob {
 	uint64_t data_size;
 	struct unit *units;
 	uint64_t n_units;
+	struct unit_span *spans; /* the test's */
+	size_t n_spans;
 };
 
 struct fixture_options {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "span_fixture.h"
+#include "support/span_list.h"
 
 #include "support/test.h"
 
