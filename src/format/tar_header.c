@@ -226,19 +226,23 @@ static char entry_type(const struct tar_reader *reader)
 	return '0';
 }
 
+/* Nobody was -2 on some systems, and is 4294967294 to container runtimes. */
 static int set_id(const struct tar_reader *reader, enum tar_key key, size_t off, const char *name,
 	uint32_t *out, struct error *err)
 {
 	const struct tar_value *value = tar_pax_find(reader, key);
 	int64_t id;
 
-	id = value ? (int64_t)value->number : field_number(reader, off, ID_SIZE, name, err);
-	if (id < 0)
-		return -1;
-	if (id > UINT32_MAX)
+	if (value)
+		id = (int64_t)value->number;
+	else if (!tar_parse_number(reader->record + off, ID_SIZE, &id))
 		return error_set(err, ERROR_FORMAT,
-			"tar header at byte %" PRIu64 ": %s %" PRId64 " is larger than %u",
-			reader->entry.header_off, name, id, UINT32_MAX);
+			"tar header at byte %" PRIu64 ": %s is no number", reader->entry.header_off,
+			name);
+	if (id < INT32_MIN || id > UINT32_MAX)
+		return error_set(err, ERROR_FORMAT,
+			"tar header at byte %" PRIu64 ": %s %" PRId64 " does not fit into 32 bits",
+			reader->entry.header_off, name, id);
 	*out = (uint32_t)id;
 	return 0;
 }

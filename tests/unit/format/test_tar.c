@@ -197,6 +197,7 @@ static void numbers_are_read_in_whatever_form_they_come(void **state)
 		{TAR_UID_OFF, "17\0garba", 8, "owner 15:0"},
 		{TAR_UID_OFF, "        ", 8, ""},
 		{TAR_GID_OFF, "\x80\0\0\0\xff\xff\xff\xfe", 8, "owner 0:4294967294"},
+		{TAR_UID_OFF, "\xff\xff\xff\xff\xff\xff\xff\xfe", 8, "owner 4294967294:0"},
 		{TAR_MODE_OFF, "0107755\0", 8, "mode 7755"},
 		{TAR_MTIME_OFF, "77777777777", 12, "mtime 8589934591"},
 		{TAR_MTIME_OFF, "777777777777", 12, "mtime 68719476735"},
@@ -416,7 +417,7 @@ static void broken_headers_are_refused(void **state)
 		{TAR_SIZE_OFF, "\x80\1\1\1\1\1\1\1\1\1\1\1", "size is no number"},
 		{TAR_SIZE_OFF + 3, "\x7f\xff\xff\xff\xff\xff\xff\xff\xff", "size is no number"},
 		{TAR_UID_OFF, "x", "uid is no number"},
-		{TAR_UID_OFF, "\xff\xff\xff\xff\xff\xff\xff\xff", "uid is no number"},
+		{TAR_UID_OFF, "\xff\xff\xff\xff\x7f\xff\xff\xff", "uid -2147483649 does not"},
 		{TAR_GID_OFF, "x", "gid is no number"},
 		{TAR_MODE_OFF, "9", "mode is no number"},
 		{TAR_MTIME_OFF, "now", "mtime is no number"},
@@ -436,7 +437,7 @@ static void broken_headers_are_refused(void **state)
 	}
 	archive_put_file(&archive, "f", "");
 	archive_patch(&archive, TAR_UID_OFF, large_id, sizeof(large_id));
-	assert_refused(&archive, ERROR_FORMAT, "uid 4294967296 is larger than 4294967295");
+	assert_refused(&archive, ERROR_FORMAT, "uid 4294967296 does not fit into 32 bits");
 	archive_put_file(&archive, "f", "");
 	archive_patch(&archive, TAR_SIZE_OFF, large_size, sizeof(large_size));
 	assert_refused(&archive, ERROR_FORMAT, "size beyond all limits");

@@ -218,7 +218,7 @@ static void broken_records_are_refused(void **state)
 		{"27 size=9223372036854775299\n", "PAX record of wrong length"},
 		{"28 size=9223372036854775299\n", "size beyond all limits"},
 		{"20 uid=42949672960\n", "wrong length"},
-		{"19 uid=42949672960\n", "uid 42949672960 is larger"},
+		{"19 uid=42949672960\n", "uid 42949672960 does not fit"},
 	};
 	CLEANUP(buffer_free) struct buffer archive = {0};
 
