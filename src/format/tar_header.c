@@ -38,7 +38,8 @@ bool tar_is_zeros(const uint8_t *record)
 }
 
 /* Spaces and NULs, octal digits, and after a space or NUL anything. Empty is 0: writers of all
- * times did that, and both GNU tar and Go read it so. */
+ * times did that, and both GNU tar and Go read it so. No field is long enough for more than 36
+ * bits. */
 static bool parse_octal(const uint8_t *field, size_t size, int64_t *out)
 {
 	int64_t value = 0;
@@ -46,11 +47,8 @@ static bool parse_octal(const uint8_t *field, size_t size, int64_t *out)
 
 	while (i < size && (field[i] == ' ' || field[i] == '\0'))
 		i++;
-	for (; i < size && field[i] >= '0' && field[i] <= '7'; i++) {
-		if (value >> 60)
-			return false;
+	for (; i < size && field[i] >= '0' && field[i] <= '7'; i++)
 		value = value << 3 | (field[i] - '0');
-	}
 	*out = value;
 	return i == size || field[i] == ' ' || field[i] == '\0';
 }

@@ -38,6 +38,7 @@ static void members_of_every_dialect_are_found(void **state)
 				      .dev_major = 07777,
 				      .dev_minor = 07777777});
 	archive_put(&archive, &(struct tar_member){.type = '6', .name = "pipe", .dev_major = 5});
+	archive_put(&archive, &(struct tar_member){.dialect = TAR_V7, .type = '3', .name = "v7"});
 	archive_put_end(&archive);
 	assert_int_equal(buffer_append(&archive, "whatever follows", 16), 0);
 	assert_lists(&archive, "0 v7 5 [0+5 at 512]\n"
@@ -47,7 +48,8 @@ static void members_of_every_dialect_are_found(void **state)
 			       "2 sym -> /t/../x/\n"
 			       "3 null dev 1:3\n"
 			       "4 disk dev 4095:2097151\n"
-			       "6 pipe\n");
+			       "6 pipe\n"
+			       "3 v7\n");
 }
 
 /* POSIX, "ustar Interchange Format": a link's size is what it links to, not a payload. */
@@ -429,6 +431,14 @@ static void broken_headers_are_refused(void **state)
 	archive_put_file(&archive, "f", "");
 	archive.data[3] ^= 1;
 	assert_refused(&archive, ERROR_FORMAT, "tar header at byte 0: wrong checksum");
+	archive_put_file(&archive, "f", "");
+	memcpy(archive.data + TAR_CHECKSUM_OFF, "12345678", 8);
+	assert_refused(&archive, ERROR_FORMAT, "wrong checksum");
+	for (const char *type = "xgLKV"; *type; type++) {
+		archive_put(&archive, &(struct tar_member){.type = *type, .name = "x"});
+		archive_patch(&archive, TAR_SIZE_OFF, "x", 1);
+		assert_refused(&archive, ERROR_FORMAT, "size is no number");
+	}
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		archive_put_file(&archive, "before", "text");
 		archive_put_file(&archive, "f", "");
