@@ -122,3 +122,17 @@ size_t span_index_find(const struct span_index *index, uint64_t off, uint64_t *s
  */
 MUST_CHECK int span_index_cut(struct span_index *index, const uint8_t (*digests)[32],
 	size_t n_digests, struct error *err);
+
+/**
+ * span_index_compare() - whether an index that was trusted told the truth.
+ * @claimed: from somebody else.
+ * @actual:  from a full pass here.
+ * @err:     ERROR_FORMAT naming the first contradiction: another blob or archive, or an entry with
+ *           both of what is said about it.
+ *
+ * Spans may differ, as everybody chooses their own; that bytes are those of the archive, the
+ * digests of the claimed ones have shown. What @claimed leaves open (the digest of a ztoc's
+ * archive, and with it how many zeros are at its end) contradicts nothing.
+ */
+MUST_CHECK int span_index_compare(
+	const struct span_index *claimed, const struct span_index *actual, struct error *err);

@@ -41,3 +41,8 @@ MUST_CHECK int toc_entry_from_tar(
 
 /* Puts "entry N (name): " before the message of @err; @i counts from 0. */
 int toc_entry_blame(size_t i, const char *name, struct error *err);
+
+/* ERROR_FORMAT naming the first attribute that is not the same, with both values. Chunks are not
+ * looked at. */
+MUST_CHECK int toc_entry_compare(const struct toc *index, const struct toc_entry *expected,
+	const struct toc *archive, const struct toc_entry *actual, struct error *err);

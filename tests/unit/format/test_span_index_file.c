@@ -360,6 +360,68 @@ static void a_body_that_decodes_to_too_much_is_refused(void **state)
 	buffer_free(&file);
 }
 
+static void expect_contradiction(
+	const struct span_index *claimed, const struct span_index *actual, const char *words)
+{
+	struct error err = {0};
+
+	assert_int_equal(span_index_compare(claimed, actual, &err), -1);
+	assert_int_equal(err.kind, ERROR_FORMAT);
+	if (!strstr(err.message, words))
+		fail_msg("\"%s\" lacks \"%s\"", err.message, words);
+}
+
+static void an_index_with_other_spans_is_no_contradiction(void **state)
+{
+	(void)state;
+	struct buffer blob = golden_read("gzip", "blob");
+	struct span_index *small = pass_over(CODEC_GZIP, &blob, 5000);
+	struct span_index *large = pass_over(CODEC_GZIP, &blob, 20000);
+	struct error err = {0};
+
+	assert_true(small->n_spans > large->n_spans);
+	assert_int_equal(span_index_compare(small, large, &err), 0);
+	large->diff_id.algorithm = 0;
+	large->archive_size = 7;
+	assert_int_equal(span_index_compare(large, small, &err), 0);
+	span_index_free(small);
+	span_index_free(large);
+	buffer_free(&blob);
+}
+
+static void each_contradiction_is_named(void **state)
+{
+	(void)state;
+	struct buffer blob = golden_read("gzip", "blob");
+	struct span_index *claimed = pass_over(CODEC_GZIP, &blob, 9000);
+	struct span_index *actual = pass_over(CODEC_GZIP, &blob, 9000);
+
+	claimed->toc->entries[3].mode = 0600;
+	expect_contradiction(claimed, actual,
+		"entry 4 (etc/text): its mode is 0600 in the index, but 4755 in the archive");
+	claimed->toc->entries[3].mode = 04755;
+	claimed->payloads[3].off += 512;
+	expect_contradiction(claimed, actual, "its place in the archive is ");
+	claimed->payloads[3].off -= 512;
+	claimed->payloads[3].is_sparse = true;
+	expect_contradiction(claimed, actual, "its parts are others");
+	claimed->payloads[3].is_sparse = false;
+	claimed->toc->n_entries--;
+	expect_contradiction(
+		claimed, actual, "the number of entries is 12 in the index, but is 13");
+	claimed->archive_size++;
+	expect_contradiction(claimed, actual, "its size is ");
+	claimed->diff_id.bytes[0] ^= 1;
+	expect_contradiction(claimed, actual, "the archive is sha256:");
+	claimed->blob_size++;
+	expect_contradiction(claimed, actual, "its size is ");
+	claimed->blob.bytes[0] ^= 1;
+	expect_contradiction(claimed, actual, "the blob is sha256:");
+	span_index_free(claimed);
+	span_index_free(actual);
+	buffer_free(&blob);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +434,8 @@ int main(void)
 		cmocka_unit_test(a_body_with_any_byte_changed_is_read_or_refused_in_bounds),
 		cmocka_unit_test(a_body_with_more_or_less_is_refused),
 		cmocka_unit_test(a_body_that_decodes_to_too_much_is_refused),
+		cmocka_unit_test(an_index_with_other_spans_is_no_contradiction),
+		cmocka_unit_test(each_contradiction_is_named),
 	};
 	return cmocka_run_group_tests_name("format/span_index_file", tests, NULL, NULL);
 }
