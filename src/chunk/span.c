@@ -6,8 +6,8 @@
 
 #include "thread_context_internal.h"
 
-/* A mount waits for the windows of a whole ztoc. Level 12 makes them 6 % smaller and takes six times
- * as long. */
+/* A mount waits for the windows of a whole ztoc. Level 12 makes them 6 % smaller and takes six
+ * times as long. */
 enum { WINDOW_LEVEL = 3 };
 
 static bool is_zero_digest(const struct unit_span *span)
