@@ -119,6 +119,9 @@ size_t span_index_find(const struct span_index *index, uint64_t off, uint64_t *s
  *
  * A file is cut where a span ends, and every SPAN_INDEX_MAX_PIECE bytes since the last cut; holes
  * become UNIT_ZEROS. A second call is ERROR_INTERNAL.
+ *
+ * What becomes of the table of contents needs the spans, too, except with digests and another codec
+ * than gzip: plain pieces have places of their own then, and frames of zstd need nothing else.
  */
 MUST_CHECK int span_index_cut(struct span_index *index, const uint8_t (*digests)[32],
 	size_t n_digests, struct error *err);
