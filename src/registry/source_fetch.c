@@ -17,6 +17,8 @@ enum { ROUND_TRIPS_BEFORE_OTHERS = 16 };
 #define FIRST_BACKOFF_NS (200 * NS_PER_MS)
 #define LAST_BACKOFF_NS (5 * NS_PER_SECOND)
 #define RESUME_DELAY_NS (20 * NS_PER_MS)
+/* How long a blob that is elsewhere is not asked for where it was not found. */
+#define ABSENT_NS (30 * NS_PER_SECOND)
 /* A host that breaks off after less is not resumed at once. */
 enum { GOOD_PROGRESS = 64 << 10 };
 
@@ -52,9 +54,14 @@ static void finish(struct source_fetch *fetch, const struct error *err)
 
 static void finish_failed(struct source_fetch *fetch)
 {
+	struct registry_source *source = fetch->source;
 	struct error err = {0};
 
 	failure_list_compose(&fetch->failures, &err);
+	if (source->has_others && err.kind == ERROR_NOT_FOUND) {
+		source->absent = err;
+		source->absent_until_ns = clock_now_ns() + ABSENT_NS;
+	}
 	finish(fetch, &err);
 }
 
@@ -396,6 +403,10 @@ static void begin(struct loop_task *task)
 	fetch->begun = true;
 	if (fetch->cancelled) {
 		fetch_free(fetch);
+		return;
+	}
+	if (source->absent_until_ns > now) {
+		finish(fetch, &source->absent);
 		return;
 	}
 	if (loop_timer_new(source->client->loop, deadline_fired, fetch, &fetch->deadline_timer,

@@ -3,6 +3,7 @@
 
 #include "chunk/source.h"
 
+#include "answer_internal.h"
 #include "exchange_internal.h"
 #include "failure_internal.h"
 
@@ -13,16 +14,11 @@ struct registry_source {
 	struct reference reference;
 	char path[8 + DIGEST_TEXT_SIZE]; /* "blobs/sha256:..." */
 	uint64_t size;
-};
 
-/* Why the answer under way is of no use. */
-struct source_answer {
-	uint64_t skip;    /* bytes of the body that come before what was asked for */
-	uint64_t left;    /* bytes of the body that are wanted */
-	uint64_t surplus; /* bytes that came after these */
-	bool knows_rest;  /* rest is known */
-	uint64_t rest;    /* bytes of the body still to come */
-	struct error err; /* it is wrong; ERROR_NONE: not so far */
+	/* A blob that is elsewhere, too, is not asked for again and again where it is not. */
+	bool has_others;
+	uint64_t absent_until_ns; /* the hosts are known not to have it until then */
+	struct error absent;
 };
 
 /* One request of the fetcher: rounds over the hosts until all bytes are there. */
@@ -62,10 +58,6 @@ extern const struct source_ops registry_source_ops;
 struct source_fetch *source_fetch_start(struct source *source, struct source_request *request);
 void source_fetch_cancel(struct source_fetch *fetch);
 
-/* source_answer.c: what the exchange calls; the end comes to source_fetch_answered(). */
+/* source_delivery.c: what the exchange calls; the end comes to source_fetch_answered(). */
 extern const struct exchange_callbacks source_callbacks;
 void source_fetch_answered(struct source_fetch *fetch, const struct exchange_result *result);
-
-/* "bytes 0-99/1000"; *total is UINT64_MAX for "*". -EINVAL when it is anything else. */
-MUST_CHECK int content_range_parse(
-	const char *text, uint64_t *first, uint64_t *last, uint64_t *total);

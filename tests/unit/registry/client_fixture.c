@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "http/http_client.h"
+#include "registry/url_source.h"
 
 #define READING_TIME_NS (20 * NS_PER_SECOND)
 
@@ -120,7 +121,8 @@ static void reading_end(struct loop_task *task)
 {
 	struct reading *reading = container_of(task, struct reading, task);
 
-	reading->source->ops->free(reading->source);
+	if (!reading->given)
+		reading->source->ops->free(reading->source);
 	pthread_mutex_lock(&reading->lock);
 	reading->source = NULL;
 	pthread_cond_broadcast(&reading->changed);
@@ -191,9 +193,16 @@ void reading_start(struct reading *reading, struct fixture *fixture, uint64_t of
 	reading->fixture = fixture;
 	pthread_mutex_init(&reading->lock, NULL);
 	pthread_cond_init(&reading->changed, NULL);
-	require(registry_source_new(fixture->client, &fixture->reference, &fixture->descriptor,
-			&reading->source, &err),
-		&err);
+	if (reading->given)
+		reading->source = reading->given;
+	else if (reading->from_urls)
+		require(url_source_new(
+				fixture->client, &fixture->descriptor, &reading->source, &err),
+			&err);
+	else
+		require(registry_source_new(fixture->client, &fixture->reference,
+				&fixture->descriptor, &reading->source, &err),
+			&err);
 	request->off = off;
 	request->size = size;
 	request->priority = PRIORITY_READER;
@@ -251,6 +260,29 @@ void reading_free(struct reading *reading)
 	buffer_free(&reading->body);
 	pthread_cond_destroy(&reading->changed);
 	pthread_mutex_destroy(&reading->lock);
+}
+
+struct source_freeing {
+	struct loop_task task;
+	struct source *source;
+};
+
+static void free_on_loop(struct loop_task *task)
+{
+	struct source_freeing *freeing = container_of(task, struct source_freeing, task);
+
+	freeing->source->ops->free(freeing->source);
+	free(freeing);
+}
+
+void reading_free_source(struct fixture *fixture, struct source *source)
+{
+	struct source_freeing *freeing = calloc(1, sizeof(*freeing));
+
+	assert_non_null(freeing);
+	freeing->source = source;
+	freeing->task.run = free_on_loop;
+	loop_post(fixture->loop, &freeing->task);
 }
 
 void assert_read(const struct reading *reading)

@@ -42,8 +42,10 @@ struct reading {
 	struct source_fetch *fetch; /* net loop only */
 	struct loop_task task;
 	const char *avoid[4];
-	uint64_t abort_at;  /* data() says -1 once it has so many bytes; 0: never */
-	uint64_t cancel_at; /* data() cancels the fetch then; 0: never */
+	uint64_t abort_at;    /* data() says -1 once it has so many bytes; 0: never */
+	uint64_t cancel_at;   /* data() cancels the fetch then; 0: never */
+	bool from_urls;       /* of the fixture's descriptor, not from its registry */
+	struct source *given; /* the test's own, used again afterwards; or NULL */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -63,6 +65,8 @@ void reading_cancel(struct reading *reading);
 /* Until done() was called or the fetch was cancelled. */
 void reading_wait(struct reading *reading);
 void reading_free(struct reading *reading);
+/* Frees a source of the test's own on the loop. */
+void reading_free_source(struct fixture *fixture, struct source *source);
 
 /* Fails the test unless all bytes came, in order. */
 void assert_read(const struct reading *reading);
