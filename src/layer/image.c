@@ -122,8 +122,7 @@ static int tree_id_of_file(
 static int open_new_layer(struct assembly *assembly, size_t i, struct error *err)
 {
 	const struct image_context *context = assembly->opening.context;
-	struct image_source *image = assembly->opening.source;
-	struct source *source = NULL;
+	struct source *sources[LAYER_MAX_SOURCES];
 	struct layer_options options = {
 		.store = context->store,
 		.fetcher = context->fetcher,
@@ -131,20 +130,20 @@ static int open_new_layer(struct assembly *assembly, size_t i, struct error *err
 		.workers = context->workers,
 		.index = assembly->indexes[i],
 		.descriptor = &assembly->descriptors[i],
-		.sources = &source,
-		.n_sources = 1,
+		.sources = sources,
 		.prefetch = assembly->opening.options->prefetch,
 		.background = assembly->opening.options->background,
 	};
 
-	if (image->ops->open_blob(image, &assembly->descriptors[i], &source, err) < 0)
-		return -1;
-	if (layer_open(&options, &assembly->layers[i], err) < 0) {
-		source->ops->free(source);
-		return -1;
+	if (layer_blob_sources(&assembly->opening, &assembly->descriptors[i], sources,
+		    &options.n_sources, err) == 0 &&
+		layer_open(&options, &assembly->layers[i], err) == 0) {
+		assembly->indexes[i] = NULL;
+		return 0;
 	}
-	assembly->indexes[i] = NULL;
-	return 0;
+	for (size_t j = 0; j < options.n_sources; j++)
+		sources[j]->ops->free(sources[j]);
+	return -1;
 }
 
 /* An image may name a layer twice, and other images have it too. */

@@ -43,6 +43,12 @@ struct layer_blob {
 MUST_CHECK int layer_blob_read(const struct layer_blob *blob, uint64_t off, uint64_t size,
 	struct buffer *out, struct error *err);
 
+/* Where the fetcher gets the blob, in this order: @out has LAYER_MAX_SOURCES places. Also on
+ * failure *n_out of them are the caller's. */
+enum { LAYER_MAX_SOURCES = 2 };
+MUST_CHECK int layer_blob_sources(const struct image_opening *opening,
+	const struct descriptor *descriptor, struct source **out, size_t *n_out, struct error *err);
+
 #define LAYER_MAX_ENCODED_TOC (UINT64_C(150) << 20)
 
 /* A table of contents as the layer carries it; of one of the formats that have one. */

@@ -276,7 +276,8 @@ static void push_layer(struct image_fixture *fixture, const char *repository,
 	struct digest digest;
 
 	golden_digest(layer->claimed ? layer->claimed : layer->blob, &digest);
-	put(fixture, repository, digest_format(&digest, text), "", &digest, blob.data, blob.size);
+	put(fixture, layer->elsewhere ? layer->elsewhere : repository, digest_format(&digest, text),
+		"", &digest, blob.data, blob.size);
 	assert_int_equal(buffer_printf(manifest, "{\"mediaType\": \"%s\", \"digest\": \"%s\", ",
 				 layer->media_type ? layer->media_type : type, text),
 		0);
@@ -288,7 +289,13 @@ static void push_layer(struct image_fixture *fixture, const char *repository,
 				 layer->extra ? layer->extra : ""),
 		0);
 	print_annotations(manifest, toc);
-	assert_int_equal(buffer_printf(manifest, "}}"), 0);
+	assert_int_equal(buffer_printf(manifest, "}"), 0);
+	if (layer->elsewhere)
+		assert_int_equal(
+			buffer_printf(manifest, ", \"urls\": [\"http://%s/v2/%s/blobs/%s\"]",
+				fixture->host, layer->elsewhere, text),
+			0);
+	assert_int_equal(buffer_printf(manifest, "}"), 0);
 }
 
 struct digest image_push(struct image_fixture *fixture, const char *repository, const char *tag,

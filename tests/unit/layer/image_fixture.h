@@ -63,6 +63,8 @@ struct layer_text {
 	const char *size;    /* as written; NULL: that of the blob */
 	const char *media_type; /* NULL: that of the blob's directory */
 	const char *extra;      /* more annotations: , "name": "value" */
+	/* The repository has no such blob; another one does, which the descriptor's urls name. */
+	const char *elsewhere;
 };
 
 /* Puts blobs and a manifest of these layers into a repository, under a tag. Returns the digest of
