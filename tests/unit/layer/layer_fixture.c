@@ -124,13 +124,16 @@ void layer_fixture_open(struct layer_fixture *fixture, const struct layer_fixtur
 	require(fetcher_new(&fetcher, &fixture->fetcher, &err), &err);
 	fake_source_init(&fixture->source, fixture->loop, fixture->blob, fixture->descriptor.size,
 		"https://registry.example.com");
+	/* With a tiny quota the store would remove it before it is found. */
+	store_hold_indexes(fixture->store);
 	make_index(fixture);
-	if (options->no_layer)
-		return;
-	layer = layer_fixture_options_of(fixture, &source);
-	layer.background = options->background;
-	require(layer_open(&layer, &fixture->layer, &err), &err);
-	fixture->index = NULL;
+	if (!options->no_layer) {
+		layer = layer_fixture_options_of(fixture, &source);
+		layer.background = options->background;
+		require(layer_open(&layer, &fixture->layer, &err), &err);
+		fixture->index = NULL;
+	}
+	store_release_indexes(fixture->store);
 }
 
 void layer_fixture_close(struct layer_fixture *fixture)
