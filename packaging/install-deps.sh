@@ -59,6 +59,7 @@ test_packages=(
 	erofs-utils
 	fio
 	iproute2
+	libarchive-tools
 	lmdb-utils
 	nginx-light
 	openssl
