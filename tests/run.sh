@@ -9,7 +9,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 builds=$top/build-ci
 results=$builds/results
-side_by_side=$(($(nproc) + 1)) # integration tests; they wait as much as they compute
+side_by_side=$(($(nproc) + 1)) # tests; they wait as much as they compute
 long=
 only=
 
@@ -101,7 +101,8 @@ run_meson() {
 	[ "$setup" = plain ] || set -- --setup "$setup" "$@"
 	logs=$builds/$setup/meson-logs
 	rm -f "$logs"/tests*.json
-	limit 900 "${runner[@]}" meson test -C "$builds/$setup" --no-rebuild --logbase tests "$@" ||
+	limit 900 "${runner[@]}" meson test -C "$builds/$setup" --no-rebuild --logbase tests \
+		--num-processes "$side_by_side" "$@" ||
 		status=$?
 	cp "$logs"/tests*.json "$results/$setup-tests.json" || status=1
 	return "$status"

@@ -14,6 +14,7 @@ Each is there in several forms, which are tags of its name:
 
 and has the tree that `umoci unpack` makes of it.
 """
+import concurrent.futures
 import contextlib
 import fcntl
 import hashlib
@@ -71,23 +72,39 @@ def _build_all(images):
     try:
         writer.start()
         converter.start()
+        os.makedirs(os.path.join(images.dir, "trees"))
+        jobs = []
         for name, tars in layers.items():
-            layout = os.path.join(work, "oci")
+            layout = os.path.join(work, f"oci-{name}")
             make_image(layout, name, tars)
-            converter.push(layout, name, {
-                f"{writer.host}/{images.path(name)}": ESTARGZ,
-                f"{writer.host}/{images.path(name, 'zstdchunked')}": ["--zstdchunked"]})
-            with containers_storage(os.path.join(work, "containers"), layout, name) as containers:
-                containers.push("skopeo", f"{writer.host}/{images.path(name, 'skopeo')}")
-                if (name, "buildah") in ZSTD_CHUNKED:
-                    containers.push("buildah", f"{writer.host}/{images.path(name, 'buildah')}")
-            os.makedirs(os.path.join(images.dir, "trees"), exist_ok=True)
-            processes.run(["umoci", "unpack", "--image", f"{layout}:{name}",
-                           os.path.join(images.dir, "trees", name)])
+            jobs += _jobs(images, writer.host, converter, layout, name)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:
+            for done in [pool.submit(job) for job in jobs]:
+                done.result()
     finally:
         converter.stop()
         writer.stop()
     shutil.rmtree(work)
+
+
+def _jobs(images, host, converter, layout, name):
+    """What is made of an image, side by side."""
+    def convert():
+        converter.push(layout, name, {
+            f"{host}/{images.path(name)}": ESTARGZ,
+            f"{host}/{images.path(name, 'zstdchunked')}": ["--zstdchunked"]})
+
+    def recompress():
+        with containers_storage(f"{layout}-containers", layout, name) as containers:
+            containers.push("skopeo", f"{host}/{images.path(name, 'skopeo')}")
+            if (name, "buildah") in ZSTD_CHUNKED:
+                containers.push("buildah", f"{host}/{images.path(name, 'buildah')}")
+
+    def unpack():
+        processes.run(["umoci", "unpack", "--image", f"{layout}:{name}",
+                       os.path.join(images.dir, "trees", name)])
+
+    return [convert, recompress, unpack]
 
 
 def _base_layers(work):
@@ -135,7 +152,7 @@ class Converter(processes.Server):
 
     def push(self, layout, name, targets):
         """targets: a reference for each way to convert, which are options of the converter."""
-        archive = os.path.join(self.dir, "image.tar")
+        archive = os.path.join(self.dir, f"{name}.tar")
         processes.run(["skopeo", "copy", "-q", f"oci:{layout}:{name}",
                        f"oci-archive:{archive}:{name}"])
         ctr = ["ctr-remote", "-a", self.socket, "image"]
@@ -164,10 +181,12 @@ class ContainersStorage:
     def push(self, tool, target):
         """As zstd:chunked."""
         argv = {"skopeo": ["skopeo", "copy", "-q", "--dest-tls-verify=false",
-                           "--dest-compress-format", "zstd:chunked", self._reference()],
+                           "--dest-compress-format", "zstd:chunked", "--dest-compress-level", "1",
+                           self._reference()],
                 "buildah": ["buildah", "--root", self.root, "--runroot", self.runroot,
                             "--storage-driver", "vfs", "push", "-q", "--tls-verify=false",
-                            "--compression-format", "zstd:chunked", self.image]}
+                            "--compression-format", "zstd:chunked", "--compression-level", "1",
+                            self.image]}
         processes.run(self.FORGETFUL + argv[tool] + [f"docker://{target}"])
 
 
