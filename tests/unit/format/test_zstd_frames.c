@@ -184,68 +184,28 @@ static int scan_hex(const char *hex, struct found *found, struct error *err)
 }
 
 #define MAGIC "28b52ffd"
-#define RAW_BLOCK                                                                                  \
-	"290000"                                                                                   \
-	"0102030405" /* the last one, of 5 bytes */
-#define RLE_BLOCK                                                                                  \
-	"2b0000"                                                                                   \
-	"00" /* of 5 zeros */
+#define RAW_BLOCK "2900000102030405" /* the last one, of 5 bytes */
+#define RLE_BLOCK "2b000000"         /* of 5 zeros */
 
 static const struct {
 	const char *hex;
 	uint64_t size; /* UINT64_MAX: not said */
 	uint64_t window;
 } headers[] = {
-	{MAGIC "00"
-	       "00" RAW_BLOCK,
-		UINT64_MAX, 1024},
-	{MAGIC "00"
-	       "0f" RAW_BLOCK,
-		UINT64_MAX, 2048 + 7 * 256},
-	{MAGIC "00"
-	       "f8" RAW_BLOCK,
-		UINT64_MAX, UINT64_C(1) << 41},
-	{MAGIC "20"
-	       "05" RAW_BLOCK,
-		5, 5},
-	{MAGIC "80"
-	       "00"
-	       "05000000" RAW_BLOCK,
-		5, 1024},
-	{MAGIC "c0"
-	       "00"
-	       "0500000000000000" RLE_BLOCK,
-		5, 1024},
-	{MAGIC "a0"
-	       "05000000" RAW_BLOCK,
-		5, 5},
-	{MAGIC "24"
-	       "05" RAW_BLOCK "11223344",
-		5, 5},
-	{MAGIC "21"
-	       "00"
-	       "05" RAW_BLOCK,
-		5, 5},
-	{MAGIC "02"
-	       "00"
-	       "0000" RAW_BLOCK,
-		UINT64_MAX, 1024},
-	{MAGIC "c3"
-	       "00"
-	       "00000000"
-	       "0500000000000000" RAW_BLOCK,
-		5, 1024},
+	{MAGIC "0000" RAW_BLOCK, UINT64_MAX, 1024},
+	{MAGIC "000f" RAW_BLOCK, UINT64_MAX, 2048 + 7 * 256},
+	{MAGIC "00f8" RAW_BLOCK, UINT64_MAX, UINT64_C(1) << 41},
+	{MAGIC "2005" RAW_BLOCK, 5, 5},
+	{MAGIC "800005000000" RAW_BLOCK, 5, 1024},
+	{MAGIC "c0000500000000000000" RLE_BLOCK, 5, 1024},
+	{MAGIC "a005000000" RAW_BLOCK, 5, 5},
+	{MAGIC "2405" RAW_BLOCK "11223344", 5, 5},
+	{MAGIC "210005" RAW_BLOCK, 5, 5},
+	{MAGIC "02000000" RAW_BLOCK, UINT64_MAX, 1024},
+	{MAGIC "c300000000000500000000000000" RAW_BLOCK, 5, 1024},
 	/* A compressed block of one byte, and an empty raw one. */
-	{MAGIC "60"
-	       "0000"
-	       "0c0000"
-	       "00"
-	       "010000",
-		256, 256},
-	{MAGIC "30"
-	       "00"
-	       "010000",
-		0, 0},
+	{MAGIC "6000000c000000010000", 256, 256},
+	{MAGIC "3000010000", 0, 0},
 };
 
 static void every_form_of_header_is_read(void **state)
@@ -276,30 +236,15 @@ static void what_is_no_frame_is_refused(void **state)
 	} cases[] = {
 		{"00000000", ERROR_FORMAT,
 			"no zstd frame at 0, but bytes that begin with 00000000"},
-		{MAGIC "20"
-		       "05" RAW_BLOCK "1f8b0800",
-			ERROR_FORMAT, "no zstd frame at 14"},
+		{MAGIC "2005" RAW_BLOCK "1f8b0800", ERROR_FORMAT, "no zstd frame at 14"},
 		{"27b52ffd", ERROR_UNSUPPORTED, "before version 1.0"},
 		{"22b52ffd", ERROR_UNSUPPORTED, "before version 1.0"},
 		{"21b52ffd", ERROR_FORMAT, "no zstd frame"},
-		{MAGIC "28"
-		       "05",
-			ERROR_UNSUPPORTED, "reserves"},
-		{MAGIC "21"
-		       "07"
-		       "05",
-			ERROR_UNSUPPORTED, "dictionary"},
-		{MAGIC "20"
-		       "05"
-		       "070000",
-			ERROR_FORMAT, "reserved type"},
-		{MAGIC "20"
-		       "06" RAW_BLOCK,
-			ERROR_FORMAT, "decodes to more than it can"},
-		{MAGIC "c0"
-		       "00"
-		       "ffffffffffffffff" RAW_BLOCK,
-			ERROR_FORMAT, "more than it can"},
+		{MAGIC "2805", ERROR_UNSUPPORTED, "reserves"},
+		{MAGIC "210705", ERROR_UNSUPPORTED, "dictionary"},
+		{MAGIC "2005070000", ERROR_FORMAT, "reserved type"},
+		{MAGIC "2006" RAW_BLOCK, ERROR_FORMAT, "decodes to more than it can"},
+		{MAGIC "c000ffffffffffffffff" RAW_BLOCK, ERROR_FORMAT, "more than it can"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
