@@ -72,4 +72,4 @@ struct json *report_error(const struct error *err);
 bool report_error_read(const struct json *document, struct error *out);
 
 /* What a person can do about a failure of this kind; "" when the message says it all. */
-const char *report_advice(enum error_kind kind);
+const char *report_advice(enum error_kind kind, enum image_place place);

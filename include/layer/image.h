@@ -58,6 +58,7 @@ struct image {
 	struct tree *tree;                    /* borrowed from the table */
 	struct digest manifest;               /* of the platform manifest */
 	char reference[IMAGE_NAME_TEXT_SIZE]; /* the full name */
+	enum image_place place;
 	struct platform platform;
 	size_t n_layers;
 	uint64_t layers_size; /* encoded bytes of all layers */

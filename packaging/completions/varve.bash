@@ -74,11 +74,32 @@ _varve_words() {
 	done
 }
 
+# The paths of images in files; known images and what they can begin with.
+_varve_image() {
+	local place=${cur%%:*} cur=$cur
+	case $place in
+	oci | oci-archive | docker-archive | containerd)
+		if [[ $cur == "$place":*[:@]* ]]; then
+			_varve_reply "$(_varve_images)"
+			return
+		elif [[ $cur == "$place":* ]]; then
+			cur=${cur#*:}
+			if [[ $place == *-archive ]]; then _varve_files -f; else _varve_files -d; fi
+			COMPREPLY=("${COMPREPLY[@]/#/$place:}")
+			compopt -o nospace 2>/dev/null
+			return
+		fi
+		;;
+	esac
+	_varve_reply "$(_varve_images)"$'\noci:\noci-archive:\ndocker-archive:\ncontainerd:'
+	[[ ${COMPREPLY[0]-} != *: ]] || compopt -o nospace 2>/dev/null
+}
+
 _varve_operand() {
 	case $verb in
 	mount)
 		if [ "$operands" -eq 0 ]; then
-			_varve_reply "$(_varve_images)"
+			_varve_image
 		else
 			_varve_files -d
 		fi

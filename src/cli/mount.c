@@ -28,6 +28,7 @@ struct json *mount_ready_json(const struct mount_plan *plan, const struct report
 
 	json_set(json, "dir", json_new_string(mount->dir));
 	json_set(json, "reference", json_new_string(mount->image->reference));
+	json_set(json, "source", json_new_string(image_place_name(mount->image->place)));
 	json_set(json, "manifest",
 		json_new_string(digest_format(&mount->image->manifest, manifest)));
 	json_set(json, "platform",
@@ -211,7 +212,11 @@ const struct verb verb_mount = {
 	.text = "Mounts the image REF (example.com/team/app:1.2, or with @sha256:...) on the\n"
 		"directory DIR, read-only. Files can be read at once; their bytes are fetched\n"
 		"when they are read, verified, and kept in the store. Serves until SIGINT,\n"
-		"SIGTERM or `varve umount DIR`.",
+		"SIGTERM or `varve umount DIR`.\n"
+		"\n"
+		"An image in files is named oci:DIR[:TAG] (an OCI layout),\n"
+		"oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG] (docker save), or\n"
+		"containerd:[DIR]@sha256:... (its content store); each also with @sha256:....",
 	.options = mount_options,
 	.min_operands = 2,
 	.max_operands = 2,

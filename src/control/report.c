@@ -112,8 +112,34 @@ bool report_error_read(const struct json *document, struct error *out)
 	return true;
 }
 
-const char *report_advice(enum error_kind kind)
+/* About an image that is in files. */
+static const char *local_advice(enum error_kind kind)
 {
+	switch (kind) {
+	case ERROR_NOT_FOUND:
+		return "The layer is no longer where the image is: put it back, or mount the image "
+		       "from where it is now.";
+	case ERROR_UNAUTHORIZED:
+		return "This process may not read the files of the image: see their permissions.";
+	case ERROR_UNAVAILABLE:
+	case ERROR_TIMEOUT:
+		return "The disk or file server that the image is on does not answer; the next "
+		       "read tries again.";
+	case ERROR_DIGEST_MISMATCH:
+	case ERROR_FORMAT:
+		return "The files of the image are not what it names, or were changed: restore "
+		       "them, and mount it again. No reader saw wrong bytes.";
+	case ERROR_IO:
+		return "A local disk failed, that of the image or that of the store: see dmesg.";
+	default:
+		return report_advice(kind, IMAGE_IN_REGISTRY);
+	}
+}
+
+const char *report_advice(enum error_kind kind, enum image_place place)
+{
+	if (place != IMAGE_IN_REGISTRY)
+		return local_advice(kind);
 	switch (kind) {
 	case ERROR_NOT_FOUND:
 		return "The registry no longer has this layer: push the image again, or mount its "

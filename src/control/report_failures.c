@@ -105,7 +105,7 @@ static struct json *row_to_json(const struct report_mount *mount, const struct f
 	set_text(json, "kind", error_kind_name(row->failure.kind));
 	set_text(json, "origin", row->failure.origin);
 	set_text(json, "message", row->failure.message);
-	set_text(json, "advice", report_advice(row->failure.kind));
+	set_text(json, "advice", report_advice(row->failure.kind, mount->image->place));
 	return json;
 }
 

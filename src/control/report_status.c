@@ -60,6 +60,7 @@ static struct json *mount_to_json(const struct report_mount *mount)
 
 	set_text(json, "dir", mount->dir);
 	set_text(json, "reference", image->reference);
+	set_text(json, "source", image_place_name(image->place));
 	set_digest(json, "manifest", &image->manifest);
 	set_text(json, "platform", platform_format(&image->platform, platform));
 	set_text(json, "layer", mount->layer_only ? image->tree->name : "");

@@ -274,6 +274,7 @@ int report_why(const struct report_context *context, const struct report_why_que
 	json = json_new_object();
 	set_text(json, "mount", subject.mount->dir);
 	set_text(json, "reference", subject.mount->image->reference);
+	set_text(json, "source", image_place_name(subject.mount->image->place));
 	set_text(json, "face", subject.mount->face);
 	set_text(json, "log", subject.mount->log);
 	json_set(json, "file", file_to_json(&subject));

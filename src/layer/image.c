@@ -368,6 +368,7 @@ int image_open(const struct image_context *context, const struct image_options *
 	struct image image = {0};
 	int result;
 
+	image.place = options->name->place;
 	(void)image_name_format(options->name, image.reference);
 	store_hold_indexes(context->store);
 	result = assemble(&assembly, &image.tree, err);

@@ -108,5 +108,14 @@ class Documents(unittest.TestCase):
         self.assertEqual(complete("varve mount --store=/et"), ["/etc"])
         self.assertEqual(complete("varve mount --layer sha256:0 ref /et"), ["/etc"])
 
+    def test_completion_finds_images_in_files(self):
+        # bash breaks words at colons: what stands before the last one is not repeated.
+        self.assertEqual(complete("varve mount oci"), ["oci:", "oci-archive:"])
+        self.assertEqual(complete("varve mount docker-"), ["docker-archive:"])
+        self.assertEqual(complete("varve mount oci:/et"), ["/etc"])
+        self.assertEqual(complete("varve mount containerd:/et"), ["/etc"])
+        self.assertEqual(complete("varve mount oci-archive:/etc/os-rel"), ["/etc/os-release"])
+        self.assertEqual(complete("varve mount oci:/etc:"), [])
+
 
 unittest.main()
