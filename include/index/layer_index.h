@@ -27,7 +27,18 @@ struct layer_index_build_options {
 	uint64_t blob_size;
 	const struct unit_span *spans; /* in which chunks lie; those without chunks are left out */
 	size_t n_spans;
+	/* Every regular entry has a place, in order of the entries and replaced ones included: as
+	 * layer_place_next() gives them. Otherwise only what is in the tree has one. */
+	bool place_all;
 };
+
+/**
+ * layer_place_next() - the place in the data space of the next regular entry that has bytes.
+ * @end: of the data space so far, 0 before the first one; goes on.
+ *
+ * For who puts bytes at their places before the index can be built: with place_all it has the same.
+ */
+MUST_CHECK int layer_place_next(uint64_t *end, uint64_t size, uint64_t *ret_off, struct error *err);
 
 /**
  * layer_index_build() - write <key>.erofs and <key>.units below dir_fd.
@@ -45,7 +56,8 @@ struct layer_index_build_options {
  *   user.overlay.opaque. Other names that begin with `.wh..wh.` vanish, with all below them.
  * - trusted.overlay.* and user.overlay.* from the archive are dropped, and so are xattrs outside
  *   user, trusted, security and POSIX ACLs, which no file system of Linux would have taken.
- * Files get 4 KiB aligned, contiguous places in order of the blob.
+ * Files get 4 KiB aligned, contiguous places in order of the blob, unless options->place_all says
+ * otherwise.
  * Idempotent: an index of this key that is already there and opens is left alone.
  *
  * Threads: workers. CPU and disk.

@@ -21,7 +21,8 @@ static int compare_files(const void *a, const void *b)
 	return (left->entry > right->entry) - (left->entry < right->entry);
 }
 
-/* Leaves the files that are still in the tree, in order of the blob, and counts their chunks. */
+/* Leaves the files that are still in the tree, in order of the blob (of the entries with
+ * place_all), and counts their chunks. */
 static int sort_files(struct layer_builder *builder, uint64_t *ret_n_chunks, struct error *err)
 {
 	const struct toc *toc = builder->toc;
@@ -44,7 +45,8 @@ static int sort_files(struct layer_builder *builder, uint64_t *ret_n_chunks, str
 		builder->files[n++] = file;
 	}
 	builder->n_files = n;
-	qsort(builder->files, n, sizeof(*builder->files), compare_files);
+	if (!builder->options->place_all)
+		qsort(builder->files, n, sizeof(*builder->files), compare_files);
 	*ret_n_chunks = n_chunks;
 	return 0;
 }
@@ -86,22 +88,53 @@ static int list_units(const struct layer_builder *builder, const struct file_sou
 	return 0;
 }
 
+int layer_place_next(uint64_t *end, uint64_t size, uint64_t *ret_off, struct error *err)
+{
+	static const uint64_t limit = UINT64_C(16) << 40;
+
+	if (size > limit - FILE_ALIGNMENT || *end > limit - FILE_ALIGNMENT - size)
+		return error_set(
+			err, ERROR_UNSUPPORTED, "a layer of 16 TiB or more is not supported");
+	*ret_off = *end;
+	*end = align_up(*end + size, FILE_ALIGNMENT);
+	return 0;
+}
+
 /* One behind the other, each at the beginning of a page: a file's pages are its own. */
 static int place_files(struct layer_builder *builder, uint64_t *ret_size, struct error *err)
 {
-	static const uint64_t limit = UINT64_C(16) << 40;
 	uint64_t end = 0;
 
 	for (size_t i = 0; i < builder->n_files; i++) {
 		struct draft_inode *inode = builder->files[i].inode;
 
-		if (inode->size > limit - FILE_ALIGNMENT ||
-			end > limit - FILE_ALIGNMENT - inode->size)
-			return error_set(err, ERROR_UNSUPPORTED,
-				"a layer of 16 TiB or more is not supported");
-		inode->data_off = end;
+		if (layer_place_next(&end, inode->size, &inode->data_off, err) < 0)
+			return -1;
 		inode->device = 0;
-		end = align_up(end + inode->size, FILE_ALIGNMENT);
+	}
+	*ret_size = end;
+	return 0;
+}
+
+/* The files are in order of the entries, some of which are not in the tree any more. */
+static int place_entries(struct layer_builder *builder, uint64_t *ret_size, struct error *err)
+{
+	const struct toc *toc = builder->toc;
+	uint64_t end = 0;
+	size_t next = 0;
+
+	for (size_t i = 0; i < toc->n_entries; i++) {
+		const struct toc_entry *entry = &toc->entries[i];
+		uint64_t off;
+
+		if (entry->type != TOC_REGULAR || entry->size == 0)
+			continue;
+		if (layer_place_next(&end, entry->size, &off, err) < 0)
+			return -1;
+		if (next == builder->n_files || builder->files[next].entry != entry)
+			continue;
+		builder->files[next].inode->data_off = off;
+		builder->files[next++].inode->device = 0;
 	}
 	*ret_size = end;
 	return 0;
@@ -120,7 +153,8 @@ int layer_place_data(struct layer_builder *builder, int dir_fd, const char *name
 	uint64_t n_chunks = 0, n = 0;
 
 	if (sort_files(builder, &n_chunks, err) < 0 ||
-		place_files(builder, &header.data_size, err) < 0)
+		(options->place_all ? place_entries(builder, &header.data_size, err)
+				    : place_files(builder, &header.data_size, err)) < 0)
 		return -1;
 	units = calloc(n_chunks + 1, sizeof(*units));
 	spans = calloc(options->n_spans + 1, sizeof(*spans));

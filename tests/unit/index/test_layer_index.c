@@ -307,6 +307,50 @@ static void files_follow_each_other_in_the_data_space_as_in_the_blob(void **stat
 	assert_int_equal(unit.codec, CODEC_GZIP);
 }
 
+static uint64_t place_of(const struct layer_index *layer, const char *name)
+{
+	struct erofs_extent extent;
+	uint64_t nid;
+	bool found;
+
+	assert_int_equal(erofs_lookup(layer->tree, erofs_root(layer->tree), name, strlen(name),
+				 &found, &nid, NULL),
+		0);
+	assert_true(found);
+	assert_int_equal(erofs_extent(layer->tree, nid, &extent, NULL), 0);
+	return extent.data_off;
+}
+
+static void every_entry_keeps_its_place_whoever_replaces_it(void **state)
+{
+	const struct scratch *scratch = *state;
+	CLEANUP(toc_freep)
+	struct toc *toc = toc_of_text("f z 5000\nf gone 9000\nd d\nf a 10 chunk=4\nf e 0\n"
+				      "f gone 4096\nh y z\nf last 1");
+	CLEANUP(layer_index_closep) struct layer_index *layer = NULL;
+	const struct digest blob = {.algorithm = DIGEST_SHA256};
+	const uint8_t key[INDEX_KEY_SIZE] = {7};
+	const struct layer_index_build_options options = {
+		.key = key, .blob = &blob, .blob_size = UINT64_C(1) << 40, .place_all = true};
+	uint64_t places[8] = {0}, end = 0;
+	struct error err = {0};
+
+	assert_int_equal(layer_index_build(scratch->fd, toc, &options, &err), 0);
+	assert_int_equal(layer_index_open(scratch->fd, key, &layer, &err), 0);
+	for (size_t i = 0; i < toc->n_entries; i++)
+		if (toc->entries[i].type == TOC_REGULAR && toc->entries[i].size > 0)
+			assert_int_equal(
+				layer_place_next(&end, toc->entries[i].size, &places[i], &err), 0);
+	assert_int_equal(place_of(layer, "z"), places[0]);
+	assert_int_equal(place_of(layer, "y"), places[0]);
+	assert_int_equal(place_of(layer, "a"), places[3]);
+	assert_int_equal(place_of(layer, "gone"), places[5]);
+	assert_int_equal(place_of(layer, "last"), places[7]);
+	assert_int_equal(places[7], 8192 + 12288 + 4096 + 4096);
+	assert_int_equal(unit_table_header(layer->units)->data_size, end);
+	assert_int_equal(erofs_device_size(layer->tree, 0), end);
+}
+
 static void an_index_that_is_there_is_not_written_again(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -425,6 +469,7 @@ int main(void)
 		IN_SCRATCH(layers_that_no_program_could_unpack_are_refused_with_the_name),
 		IN_SCRATCH(chunks_that_do_not_make_the_file_are_refused),
 		IN_SCRATCH(files_follow_each_other_in_the_data_space_as_in_the_blob),
+		IN_SCRATCH(every_entry_keeps_its_place_whoever_replaces_it),
 		IN_SCRATCH(an_index_that_is_there_is_not_written_again),
 		IN_SCRATCH(a_broken_index_is_built_anew),
 		IN_SCRATCH(two_halves_of_different_indexes_do_not_open),
