@@ -186,7 +186,7 @@ static int limit_of(struct store *store, uint64_t *limit, struct error *err)
 int space_measure(struct store *store, uint64_t *used, uint64_t *limit, struct error *err)
 {
 	struct stat status;
-	uint64_t total = 0;
+	uint64_t total = atomic_load(&store->space.staged);
 	int fd, ret;
 
 	if (limit_of(store, limit, err) < 0)

@@ -29,6 +29,7 @@ struct space {
 	_Atomic uint64_t look_ns;   /* CACHING_REFUSED, _QUOTA: when the writer looks by itself */
 	_Atomic bool commit_failed; /* only a commit that works ends the refusal */
 	_Atomic uint64_t used;      /* measured at some time, and everything put since then */
+	_Atomic uint64_t staged;    /* of files that have no name yet; part of used */
 	_Atomic uint64_t limit;     /* effective quota in bytes when it was measured; 0: none */
 	_Atomic uint64_t measured_ns;
 	_Atomic uint64_t evicted_layers;

@@ -171,6 +171,27 @@ void writer_add(struct store *store, struct layer_state *layer, struct data_file
 	data_file_close(&store->files, pin);
 }
 
+void writer_add_all(struct store *store, struct layer_state *layer, struct data_file *file,
+	const struct pending_unit *units, size_t n_units)
+{
+	struct writer *writer = &store->writer;
+	struct data_file *pin = data_file_ref(&store->files, file);
+
+	(void)pthread_mutex_lock(&writer->lock);
+	if (!add(store, layer, units, n_units, batch_ns) && !wait_for_flush(writer))
+		(void)add(store, layer, units, n_units, batch_ns);
+	if (layer->pending.n > 0 && !layer->pending.file) {
+		layer->pending.file = pin;
+		pin = NULL;
+		writer->n_pinned++;
+	}
+	if (batch_is_full(writer))
+		(void)pthread_cond_signal(&writer->wake);
+	(void)pthread_mutex_unlock(&writer->lock);
+
+	data_file_close(&store->files, pin);
+}
+
 void writer_touch(struct store *store, struct layer_state *layer)
 {
 	struct writer *writer = &store->writer;

@@ -32,6 +32,10 @@ MUST_CHECK int writer_put_record(struct store *store, enum db_table table,
 void writer_add(struct store *store, struct layer_state *layer, struct data_file *file,
 	const struct pending_unit *unit);
 
+/* All of these at once; does not wait for the disk unless there is no room to remember them. */
+void writer_add_all(struct store *store, struct layer_state *layer, struct data_file *file,
+	const struct pending_unit *units, size_t n_units);
+
 /* Records that the layer is in use now, with the next batch. */
 void writer_touch(struct store *store, struct layer_state *layer);
 
