@@ -133,6 +133,8 @@ static int evict_until(struct store *store, const struct known_layer *layers, si
 
 	for (size_t i = 0; ret == 0 && i < n && *freed < wanted; i++)
 		ret = evict_one(store, &layers[i], indexes, freed, err);
+	if (ret == 0 && indexes && *freed < wanted)
+		ret = artifacts_evict(store, wanted, freed, err);
 	if (indexes)
 		indexes_end_removal(store);
 	return ret;

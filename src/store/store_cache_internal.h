@@ -33,6 +33,11 @@ MUST_CHECK int indexes_remove(struct store *store, const uint8_t key[RECORD_KEY_
 /* Likewise, indexes of images that no record names any more, while no layer is open at all. */
 MUST_CHECK int indexes_remove_unnamed(struct store *store, uint64_t *freed, struct error *err);
 
+/* layer_artifact.c: removes artifacts of layers of which nothing else is left, until *freed reaches
+ * @wanted or there is none. Writer thread. */
+MUST_CHECK int artifacts_evict(
+	struct store *store, uint64_t wanted, uint64_t *freed, struct error *err);
+
 /* Removes data files that nobody recorded and temporary files of writes that did not end. Before
  * the store is used. */
 MUST_CHECK int remove_orphans(struct store *store, struct error *err);
