@@ -35,7 +35,14 @@ struct image_context {
 	struct tree_table *trees;
 };
 
-enum image_step { IMAGE_RESOLVING, IMAGE_INDEXING, IMAGE_MERGING, IMAGE_READY };
+/* IMAGE_READING: a layer that nobody has indexed goes by as a whole. */
+enum image_step {
+	IMAGE_RESOLVING,
+	IMAGE_INDEXING,
+	IMAGE_READING,
+	IMAGE_MERGING,
+	IMAGE_READY,
+};
 
 /* What an image is opened with. */
 struct image_options {
@@ -47,8 +54,9 @@ struct image_options {
 	bool prefetch;
 	bool background;
 
-	/* For a progress line; @n of @total layers have an index. NULL: none. Called from the
-	 * thread that opens and from its helpers, one at a time. */
+	/* For a progress line; @n of @total layers have an index or, with IMAGE_READING, bytes of a
+	 * layer were read. NULL: none. Called from the thread that opens and from its helpers, one
+	 * at a time. */
 	void (*progress)(void *arg, enum image_step step, size_t n, size_t total);
 	void *arg;
 };

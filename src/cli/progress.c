@@ -18,6 +18,8 @@ void progress_begin(struct progress *progress, const char *reference, bool quiet
 static void format_step(const struct progress *progress, enum image_step step, size_t n,
 	size_t total, char *out, size_t size)
 {
+	char done[QUANTITY_TEXT_SIZE], all[QUANTITY_TEXT_SIZE];
+
 	switch (step) {
 	case IMAGE_RESOLVING:
 		(void)snprintf(out, size, "resolving %s", progress->reference);
@@ -27,6 +29,15 @@ static void format_step(const struct progress *progress, enum image_step step, s
 			(void)snprintf(out, size, "indexing layers: %zu of %zu", n, total);
 		else
 			(void)snprintf(out, size, "indexing %zu layer%s", total, plural(total));
+		break;
+	case IMAGE_READING:
+		if (progress->screen.redraws)
+			(void)snprintf(out, size,
+				"reading a layer that nobody has indexed: %s of %s (%u%%)",
+				size_format(n, done), size_format(total, all),
+				percent_of(n, total));
+		else
+			(void)snprintf(out, size, "reading layers that nobody has indexed");
 		break;
 	case IMAGE_MERGING:
 		(void)snprintf(out, size, "merging %zu layer%s", total, plural(total));
@@ -45,9 +56,11 @@ void progress_show(struct progress *progress, enum image_step step, size_t n, si
 		return;
 	format_step(progress, step, n, total, text, sizeof(text));
 	if (!progress->screen.redraws) {
-		if (progress->last_step != (int)step)
+		/* Layers are indexed while others are read. */
+		if (progress->last_step < (int)step) {
 			screen_line(&progress->screen, "%s", text);
-		progress->last_step = (int)step;
+			progress->last_step = (int)step;
+		}
 		return;
 	}
 	(void)fputs("\r", stderr);

@@ -27,7 +27,9 @@ static const char *layer_activity(const struct json *layer, char text[ACTIVITY_S
 			size_format(number_in(layer, "bytes_per_s"), rate));
 		return text;
 	}
-	return flag_in(layer, "background") ? "completing" : "on demand";
+	if (flag_in(layer, "background"))
+		return "completing";
+	return strcmp(text_in(layer, "access"), "whole") == 0 ? "as a whole" : "on demand";
 }
 
 static void print_layer(const struct screen *screen, const struct json *layer)

@@ -41,7 +41,7 @@ static void on_progress(void *arg, enum image_step step, size_t n, size_t total)
 {
 	struct mount_service *service = arg;
 	const struct image_options *image = &service->options->image;
-	char phase[64];
+	char phase[96];
 
 	switch (step) {
 	case IMAGE_RESOLVING:
@@ -49,6 +49,10 @@ static void on_progress(void *arg, enum image_step step, size_t n, size_t total)
 		break;
 	case IMAGE_INDEXING:
 		(void)snprintf(phase, sizeof(phase), "indexing layers: %zu of %zu", n, total);
+		break;
+	case IMAGE_READING:
+		(void)snprintf(phase, sizeof(phase),
+			"reading a layer that nobody has indexed: %zu of %zu bytes", n, total);
 		break;
 	default:
 		(void)snprintf(phase, sizeof(phase), "merging %zu layers", total);

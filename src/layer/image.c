@@ -350,8 +350,8 @@ static int assemble(struct assembly *assembly, struct tree **tree, struct error 
 	assembly->layer_ids = calloc(assembly->n_layers + 1, sizeof(uint32_t));
 	if (!assembly->indexes || !assembly->layers || !assembly->layer_ids)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for the layers of an image");
-	if (image_layer_indexes(&assembly->opening, assembly->descriptors, assembly->n_layers,
-		    assembly->indexes, &assembly->unverified, err) < 0)
+	if (image_layer_indexes(&assembly->opening, assembly->image.manifest, assembly->descriptors,
+		    assembly->n_layers, assembly->indexes, &assembly->unverified, err) < 0)
 		return -1;
 	for (size_t i = 0; i < assembly->n_layers; i++) {
 		if (open_layer(assembly, i, err) < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <pthread.h>
+
 #include "base/bytes.h"
 #include "chunk/image_source.h"
 #include "format/detect.h"
@@ -32,10 +34,18 @@ MUST_CHECK int image_manifest_find(
 MUST_CHECK int image_document(const struct image_opening *opening, const struct digest *digest,
 	char media_type[128], struct buffer *out, struct error *err);
 
+/* What the layers of an image that are indexed at the same time have to share. */
+struct layer_turns {
+	pthread_mutex_t reading;    /* a whole layer, which takes all cores and much memory */
+	pthread_mutex_t *reporting; /* progress; borrowed */
+};
+
 /* The layer whose index is made, and of what; all borrowed. */
 struct layer_blob {
 	const struct image_opening *opening;
-	const struct descriptor *descriptor;
+	const struct manifest *manifest;
+	const struct descriptor *descriptor; /* of manifest->layers */
+	struct layer_turns *turns;
 };
 
 /* image_layer_blob.c: bytes [off, off + size) of the blob, as the source has them. @out is
@@ -71,12 +81,18 @@ MUST_CHECK int layer_table_find(const struct layer_blob *blob,
 MUST_CHECK int layer_table_find_external(
 	const struct layer_blob *blob, struct buffer *out, struct error *err);
 
+/* image_layer_pass.c: the index of a layer that has no table of contents. Its blob is read as a
+ * whole unless that has been done before. */
+MUST_CHECK int image_layer_pass(const struct layer_blob *blob,
+	const struct detected_layer *detected, struct layer_index **out, struct error *err);
+
 /* image_layer_index.c: the index of one layer, opened from the store or made from what the
  * source has. *unverified is set when it was accepted without a digest. */
 MUST_CHECK int image_layer_index(const struct layer_blob *blob, struct layer_index **out,
 	bool *unverified, struct error *err);
 
-/* image_layers.c: the indexes of several layers at once; indexes[i] is set for each on success. */
+/* image_layers.c: the indexes of several layers of the manifest at once; indexes[i] is set for each
+ * on success. */
 MUST_CHECK int image_layer_indexes(const struct image_opening *opening,
-	const struct descriptor *layers, size_t n_layers, struct layer_index **indexes,
-	bool *unverified, struct error *err);
+	const struct manifest *manifest, const struct descriptor *layers, size_t n_layers,
+	struct layer_index **indexes, bool *unverified, struct error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The index of one layer: found in the store by the digest of its table of contents, or built from
- * that table. */
+/* The index of one layer: found in the store by the digest of its table of contents, built from
+ * that table, or made by a pass over a layer that has none. */
 #include "image_internal.h"
 
 #include "base/log.h"
@@ -64,30 +64,20 @@ static int build_index(const struct layer_blob *blob, const struct detected_laye
 	return layer_index_build(store_layers_fd(blob->opening->context->store), toc, &build, err);
 }
 
-static int no_table(const struct layer_blob *blob, struct error *err)
-{
-	return error_set(err, ERROR_UNSUPPORTED,
-		"media type %s without a table of contents that the manifest vouches for "
-		"(annotation %s or %s). Convert the image with `ctr-remote image convert --estargz "
-		"--oci`, or, where it has a table, accept it as it is with --allow-unverified",
-		blob->descriptor->media_type, ESTARGZ_TOC_DIGEST_ANNOTATION,
-		ZSTD_CHUNKED_CHECKSUM_ANNOTATION);
-}
-
-/* Without an authenticated digest the bytes themselves are the identity of the table. */
+/* Without an authenticated digest the bytes themselves are the identity of the table. *found false:
+ * there is none. */
 static int unverified_index(const struct layer_blob *blob, const struct detected_layer *detected,
-	struct layer_index **out, struct error *err)
+	bool *found, struct layer_index **out, struct error *err)
 {
 	CLEANUP(layer_table_clear) struct layer_table table = {0};
 	int layers_fd = store_layers_fd(blob->opening->context->store);
 	uint8_t key[INDEX_KEY_SIZE];
 	struct digest digest;
-	bool found;
 
-	if (layer_table_find(blob, detected, &found, &table, err) < 0)
+	if (layer_table_find(blob, detected, found, &table, err) < 0)
 		return -1;
-	if (!found)
-		return no_table(blob, err);
+	if (!*found)
+		return 0;
 	if (digest_compute(DIGEST_SHA256, table.encoded.data, table.encoded.size, &digest, err) <
 			0 ||
 		layer_index_key(&blob->descriptor->digest, unverified_name(table.format), &digest,
@@ -124,6 +114,22 @@ static int trusted_index(const struct layer_blob *blob, const struct detected_la
 	return layer_index_open(layers_fd, key, out, err);
 }
 
+/* Of a layer without a table of contents that the manifest vouches for: nothing that it says of
+ * itself counts, unless the user takes that for enough. */
+static int plain_index(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_index **out, bool *unverified, struct error *err)
+{
+	bool found = false;
+
+	if (blob->opening->options->allow_unverified &&
+		unverified_index(blob, detected, &found, out, err) < 0)
+		return -1;
+	if (!found)
+		return image_layer_pass(blob, detected, out, err);
+	*unverified = true;
+	return 0;
+}
+
 int image_layer_index(const struct layer_blob *blob, struct layer_index **out, bool *unverified,
 	struct error *err)
 {
@@ -132,12 +138,8 @@ int image_layer_index(const struct layer_blob *blob, struct layer_index **out, b
 
 	if (detect_layer(blob->descriptor, &detected, err) < 0)
 		return -1;
-	if (!layer_format_has_toc(detected.format)) {
-		if (!allow_unverified)
-			return no_table(blob, err);
-		*unverified = true;
-		return unverified_index(blob, &detected, out, err);
-	}
+	if (!layer_format_has_toc(detected.format))
+		return plain_index(blob, &detected, out, unverified, err);
 	if (trusted_index(blob, &detected, false, out, err) == 0)
 		return 0;
 	if (err->kind != ERROR_UNSUPPORTED || !allow_unverified)

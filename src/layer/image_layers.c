@@ -9,9 +9,11 @@ enum { MAX_THREADS = 8 };
 
 struct job {
 	const struct image_opening *opening;
+	const struct manifest *manifest;
 	const struct descriptor *layers;
 	size_t n_layers;
 	struct layer_index **indexes;
+	struct layer_turns turns;
 	pthread_mutex_t lock;
 	size_t next; /* guarded by lock, like the rest */
 	size_t n_ready;
@@ -58,17 +60,22 @@ static void *run(void *arg)
 		if (i >= job->n_layers)
 			return NULL;
 		result = image_layer_index(&(struct layer_blob){.opening = job->opening,
-						   .descriptor = &job->layers[i]},
+						   .manifest = job->manifest,
+						   .descriptor = &job->layers[i],
+						   .turns = &job->turns},
 			&job->indexes[i], &unverified, &err);
 		finish_layer(job, i, result, unverified, &err);
 	}
 }
 
-int image_layer_indexes(const struct image_opening *opening, const struct descriptor *layers,
-	size_t n_layers, struct layer_index **indexes, bool *unverified, struct error *err)
+int image_layer_indexes(const struct image_opening *opening, const struct manifest *manifest,
+	const struct descriptor *layers, size_t n_layers, struct layer_index **indexes,
+	bool *unverified, struct error *err)
 {
 	struct job job = {
 		.opening = opening,
+		.manifest = manifest,
+		.turns.reporting = &job.lock,
 		.layers = layers,
 		.n_layers = n_layers,
 		.indexes = indexes,
@@ -77,6 +84,7 @@ int image_layer_indexes(const struct image_opening *opening, const struct descri
 	size_t n_threads = 0;
 
 	(void)pthread_mutex_init(&job.lock, NULL);
+	(void)pthread_mutex_init(&job.turns.reading, NULL);
 	/* This thread works too; fewer helpers than hoped for only take longer. */
 	while (n_threads + 1 < n_layers && n_threads < MAX_THREADS &&
 		thread_start(&threads[n_threads], "index", run, &job) == 0)
@@ -84,6 +92,7 @@ int image_layer_indexes(const struct image_opening *opening, const struct descri
 	(void)run(&job);
 	for (size_t i = 0; i < n_threads; i++)
 		(void)pthread_join(threads[i], NULL);
+	(void)pthread_mutex_destroy(&job.turns.reading);
 	(void)pthread_mutex_destroy(&job.lock);
 
 	*unverified |= job.unverified;

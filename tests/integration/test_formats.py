@@ -141,17 +141,20 @@ def test_zeros_of_a_table_are_read_without_a_fetch(lab, face):
     assert server.bytes_of_blobs() > before
 
 
-def test_a_zstd_chunked_layer_that_nobody_vouches_for_is_refused_unless_allowed(lab, face):
+def test_a_zstd_chunked_layer_that_nobody_vouches_for_is_lazy_only_when_allowed(lab, face):
     server = lab.empty_registry()
     entries = small_tree()
     blob = pushing.zstd_chunked.build(entries, names="none")
     image = pushing.push(server.host, "plain", [blob])
     program = lab.varve()
-    assert "--allow-unverified" in program.refused(varve.UNSUPPORTED, image.reference,
-                                                   "--plain-http", face)
     mount = program.mount(image.reference, "--plain-http", "--allow-unverified", face)
     check_small_tree(mount, entries)
     assert mount.status()["unverified"] is True
+    mount.stop()
+    mount = program.mount(image.reference, "--plain-http", "--no-background", face)
+    check_small_tree(mount, entries)
+    assert mount.status()["unverified"] is False
+    assert all(layer["complete"] for layer in mount.status()["layers"])
 
 
 def test_media_types_that_lie_are_refused_and_named(lab):

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "chunk/codec.h"
 
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define GZIP_TYPE "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -266,16 +267,58 @@ static void print_annotations(struct buffer *manifest, const char *name)
 	}
 }
 
-static void push_layer(struct image_fixture *fixture, const char *repository,
-	const struct layer_text *layer, struct buffer *manifest)
+static enum codec codec_of(const struct buffer *blob)
 {
-	CLEANUP(buffer_free) struct buffer blob = golden(layer->blob, "blob");
-	const char *toc = layer->toc ? layer->toc : layer->blob;
-	const char *type = is_zstd(layer->blob) ? ZSTD_TYPE : GZIP_TYPE;
+	if (blob->size >= 2 && le16_load(blob->data) == 0x8b1f)
+		return CODEC_GZIP;
+	if (blob->size >= 4 && le32_load(blob->data) == UINT32_C(0xfd2fb528))
+		return CODEC_ZSTD;
+	return CODEC_NONE;
+}
+
+/* Of what the blob decodes to; of nothing when it does not. */
+static void print_diff_id(
+	struct buffer *config, const struct layer_text *layer, const struct buffer *blob)
+{
+	CLEANUP(buffer_free) struct buffer decoded = {0};
 	char text[DIGEST_TEXT_SIZE];
 	struct digest digest;
 
-	golden_digest(layer->claimed ? layer->claimed : layer->blob, &digest);
+	if (codec_decode_all(codec_of(blob), blob->data, blob->size, 64 << 20, &decoded, NULL) < 0)
+		buffer_free(&decoded);
+	assert_int_equal(
+		digest_compute(DIGEST_SHA256, decoded.data, decoded.size, &digest, NULL), 0);
+	assert_int_equal(
+		buffer_printf(config, "%s\"%s\"", config->data[config->size - 1] == '[' ? "" : ", ",
+			layer->diff_id ? layer->diff_id : digest_format(&digest, text)),
+		0);
+}
+
+static struct buffer layer_bytes(const struct layer_text *layer)
+{
+	struct buffer blob = {0};
+
+	if (!layer->bytes)
+		return golden(layer->blob, "blob");
+	assert_int_equal(buffer_append(&blob, layer->bytes->data, layer->bytes->size), 0);
+	return blob;
+}
+
+static void push_layer(struct image_fixture *fixture, const char *repository,
+	const struct layer_text *layer, struct buffer *manifest, struct buffer *config)
+{
+	CLEANUP(buffer_free) struct buffer blob = layer_bytes(layer);
+	const char *toc = layer->bytes ? "" : layer->toc ? layer->toc : layer->blob;
+	const char *type = layer->blob && is_zstd(layer->blob) ? ZSTD_TYPE : GZIP_TYPE;
+	char text[DIGEST_TEXT_SIZE];
+	struct digest digest;
+
+	print_diff_id(config, layer, &blob);
+	if (layer->claimed || !layer->bytes)
+		golden_digest(layer->claimed ? layer->claimed : layer->blob, &digest);
+	else
+		assert_int_equal(
+			digest_compute(DIGEST_SHA256, blob.data, blob.size, &digest, NULL), 0);
 	put(fixture, layer->elsewhere ? layer->elsewhere : repository, digest_format(&digest, text),
 		"", &digest, blob.data, blob.size);
 	assert_int_equal(buffer_printf(manifest, "{\"mediaType\": \"%s\", \"digest\": \"%s\", ",
@@ -302,23 +345,29 @@ struct digest image_push(struct image_fixture *fixture, const char *repository, 
 	const struct layer_text *layers, size_t n_layers)
 {
 	CLEANUP(buffer_free) struct buffer manifest = {0};
-	char zeros[65];
+	CLEANUP(buffer_free) struct buffer described = {0};
+	CLEANUP(buffer_free) struct buffer config = {0};
+	char text[DIGEST_TEXT_SIZE];
+	struct digest digest;
 
-	memset(zeros, '0', 64);
-	zeros[64] = '\0';
+	assert_int_equal(
+		buffer_printf(&config, "{\"rootfs\": {\"type\": \"layers\", \"diff_ids\": ["), 0);
+	for (size_t i = 0; i < n_layers; i++) {
+		if (i > 0)
+			assert_int_equal(buffer_printf(&described, ", "), 0);
+		push_layer(fixture, repository, &layers[i], &described, &config);
+	}
+	assert_int_equal(buffer_printf(&config, "]}}"), 0);
+	image_push_blob(fixture, repository, &config);
+	assert_int_equal(digest_compute(DIGEST_SHA256, config.data, config.size, &digest, NULL), 0);
 	assert_int_equal(buffer_printf(&manifest,
 				 "{\"schemaVersion\": 2, \"mediaType\": \"" MANIFEST_TYPE
 				 "\", \"config\": {\"mediaType\": "
 				 "\"application/vnd.oci.image.config.v1+json\", "
-				 "\"digest\": \"sha256:%s\", \"size\": 2}, \"layers\": [",
-				 zeros),
+				 "\"digest\": \"%s\", \"size\": %zu}, \"layers\": [%s]}",
+				 digest_format(&digest, text), config.size,
+				 n_layers > 0 ? (const char *)described.data : ""),
 		0);
-	for (size_t i = 0; i < n_layers; i++) {
-		if (i > 0)
-			assert_int_equal(buffer_printf(&manifest, ", "), 0);
-		push_layer(fixture, repository, &layers[i], &manifest);
-	}
-	assert_int_equal(buffer_printf(&manifest, "]}"), 0);
 	return image_push_document(
 		fixture, repository, tag, MANIFEST_TYPE, (const char *)manifest.data);
 }

@@ -13,7 +13,7 @@
 #include "registry/registry_client.h"
 #include "store/store.h"
 
-enum { MAX_OBJECTS = 32 };
+enum { MAX_OBJECTS = 64 };
 
 /* Something that the registry has: a blob or document of a repository under its digest, or a
  * document under a tag. Digests are what the test says they are. */
@@ -65,6 +65,9 @@ struct layer_text {
 	const char *extra;      /* more annotations: , "name": "value" */
 	/* The repository has no such blob; another one does, which the descriptor's urls name. */
 	const char *elsewhere;
+	const char *diff_id;    /* in the config; NULL: that of the decoded blob */
+	const struct buffer
+		*bytes; /* of the blob, when it is no golden one; then without a table */
 };
 
 /* Puts blobs and a manifest of these layers into a repository, under a tag. Returns the digest of

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers without any table of contents: read once as a whole, lazy from then on."""
+import dataclasses
+import glob
+import gzip
+import os
+import subprocess
+
+import pytest
+
+from lab import faults, pushing, toc, torture, trees, varve
+
+PIECE = 1 << 20
+TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
+FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+
+
+@dataclasses.dataclass
+class Blob:
+    """A layer as pushing.push() takes it."""
+    data: bytes
+    diff_id: str
+    media_type: str
+    annotations: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def digest(self):
+        return pushing.sha256(self.data)
+
+    def describe(self):
+        return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data)}
+
+
+def pieces(data):
+    return [data[off:off + PIECE] for off in range(0, len(data), PIECE)]
+
+
+def through(*command):
+    return lambda data: subprocess.run(command, input=data, stdout=subprocess.PIPE,
+                                       check=True).stdout
+
+
+def each(encode):
+    return lambda data: b"".join(encode(piece) for piece in pieces(data))
+
+
+FORMS = {
+    "gzip": (pushing.LAYER, through("gzip", "-6", "-n", "-c")),
+    "pigz": (FOREIGN_LAYER, through("pigz", "-p", "2", "-c")),
+    "members": (pushing.LAYER, each(lambda piece: gzip.compress(piece, 6, mtime=0))),
+    "zstd": (pushing.ZSTD_LAYER, through("zstd", "-q", "-c")),
+    "frames": (pushing.ZSTD_LAYER, each(through("zstd", "-q", "-c"))),
+    "tar": (TAR_LAYER, lambda data: data),
+}
+
+
+def layer(data, form="gzip", **changes):
+    media_type, encode = FORMS[form]
+    return dataclasses.replace(Blob(encode(data), pushing.sha256(data), media_type), **changes)
+
+
+def push(server, name, blobs):
+    return pushing.push(server.host, name, blobs, layers=[blob.describe() for blob in blobs])
+
+
+@pytest.fixture(name="tars", scope="session")
+def tars_fixture(tmp_path_factory):
+    """The layers of the torture image, whose tree umoci made of the same archives."""
+    contents = []
+    for path in torture.layers(str(tmp_path_factory.mktemp("tars"))):
+        with open(path, "rb") as file:
+            contents.append(file.read())
+    return contents
+
+
+def index_files(program):
+    return glob.glob(os.path.join(program.store, "layers", "*"))
+
+
+def is_complete(mount):
+    return all(layer["complete"] for layer in mount.status()["layers"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.limit(240)
+def test_a_plain_image_is_what_umoci_unpacks_and_needs_one_pass(lab, face, form, tars):
+    esgz = lab.registry()
+    implicit = toc.implicit_directories(toc.layers(esgz.host, lab.images.path("torture")))
+    expected = trees.read(lab.images.tree("torture"))
+    server = lab.empty_registry()
+    blobs = [layer(tar, form) for tar in tars]
+    image = push(server, "torture", blobs)
+    program = lab.varve()
+    mount = program.mount(image.reference, "--plain-http", "--no-background", "--prefetch=off", face)
+    assert server.bytes_of_blobs() >= sum(len(blob.data) for blob in blobs)
+    assert is_complete(mount)
+    assert not mount.status()["unverified"]
+    trees.assert_same(expected, trees.read(mount.dir), implicit, whole_seconds=False)
+    mount.stop()
+    server.stop()
+    program.verify()
+    again = program.mount(image.reference, "--plain-http", "--pull=never", face)
+    assert is_complete(again)
+    trees.assert_same(expected, trees.read(again.dir), implicit, whole_seconds=False)
+
+
+@pytest.mark.parametrize("form", ["gzip", "pigz", "members", "frames", "tar"])
+def test_a_file_of_an_evicted_layer_costs_one_span(lab, face, form, tars):
+    server = lab.empty_registry()
+    blob = layer(tars[0], form)
+    image = push(server, "torture", [blob])
+    program = lab.varve()
+    program.mount(image.reference, "--plain-http", face).stop()
+    for path in index_files(program):
+        if not path.endswith(".spans"):
+            os.unlink(path)
+    before = server.bytes_of_blobs()
+    mount = program.mount(image.reference, "--plain-http", "--no-background", "--prefetch=off", face)
+    assert server.bytes_of_blobs() == before
+    assert not is_complete(mount)
+    assert trees.file_hash(mount.path("links/a/one")) == \
+        trees.file_hash(os.path.join(lab.images.tree("torture"), "links/a/one"))
+    fetched = server.bytes_of_blobs() - before
+    assert 0 < fetched < len(blob.data) / 2
+
+
+def test_what_the_image_says_of_a_layer_has_to_be_true(lab, tars):
+    server = lab.empty_registry()
+    program = lab.varve()
+    right = layer(tars[1])
+    wrong = {
+        "diffid": (layer(tars[1], diff_id=pushing.sha256(b"")), varve.BAD_DATA, "diffID"),
+        "cut": (dataclasses.replace(right, data=right.data[:-100]), varve.BAD_DATA,
+                "in the middle of a gzip member"),
+        "garbage": (dataclasses.replace(right, data=right.data + b"x"), varve.BAD_DATA,
+                    "neither another member nor zeros"),
+        "zstd": (layer(tars[1], "zstd", media_type=pushing.LAYER), varve.BAD_DATA,
+                 "begins as zstd"),
+        "gzip": (layer(tars[1], media_type=pushing.ZSTD_LAYER), varve.BAD_DATA, "begins as gzip"),
+    }
+    for name, (blob, code, message) in wrong.items():
+        image = push(server, name, [blob])
+        said = program.refused(code, image.reference, "--plain-http")
+        assert message in said and blob.digest in said
+        assert index_files(program) == []
+
+
+def test_wrong_bytes_on_the_way_are_called_that(lab, tars):
+    server = lab.empty_registry()
+    image = push(server, "torture", [layer(tars[0])])
+    proxy = lab.proxy(server.port)
+    reference = image.reference.replace(server.host, proxy.host)
+    program = lab.varve()
+    proxy.fault = faults.FlippedBits()
+    program.refused(varve.BAD_DATA, reference, "--plain-http")
+    assert index_files(program) == []
+    proxy.fault = faults.Fault()
+    mount = program.mount(reference, "--plain-http")
+    assert trees.file_hash(mount.path("links/a/one")) == \
+        trees.file_hash(os.path.join(lab.images.tree("torture"), "links/a/one"))
+
+
+class Dying(faults.Fault):
+    """Sends so many bytes of blobs, and no more."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def body(self, _request, _off, pieces):  # pylint: disable=redefined-outer-name
+        for piece in pieces:
+            self.left -= len(piece)
+            if self.left < 0:
+                raise faults.Cut()
+            yield piece
+
+
+def test_a_registry_that_dies_in_the_middle_leaves_nothing(lab, tars):
+    server = lab.empty_registry()
+    image = push(server, "torture", [layer(tars[0], "tar")])
+    proxy = lab.proxy(server.port)
+    reference = image.reference.replace(server.host, proxy.host)
+    program = lab.varve()
+    proxy.fault = Dying(len(tars[0]) // 2)
+    program.refused(varve.UNAVAILABLE, reference, "--plain-http")
+    assert index_files(program) == []
