@@ -418,6 +418,8 @@ struct reading {
 	struct error err;
 };
 
+enum { LARGEST_READ = 1 << 20 };
+
 static void on_read(struct layer_read *read, struct stored_range *range, const struct error *err)
 {
 	struct reading *reading = container_of(read, struct reading, read);
@@ -462,7 +464,7 @@ void image_read_layer(struct tree *tree, size_t i, struct buffer *out)
 {
 	uint64_t size = unit_table_header(layer_index_of(tree->layers[i])->units)->data_size;
 
-	assert_true(size > 0 && size <= 1 << 20);
+	assert_true(size > 0 && size <= LARGEST_READ);
 	read_range(tree->layers[i], 0, size, out);
 }
 
@@ -485,7 +487,12 @@ void image_read_file(struct tree *tree, const char *path, struct buffer *out)
 	require(erofs_getattr(tree->reader, nid, &attr, &err), &err);
 	require(erofs_extent(tree->reader, nid, &extent, &err), &err);
 	assert_true(!extent.hole && extent.device < tree->n_layers);
-	read_range(tree->layers[extent.device], extent.data_off, attr.size, out);
+	for (uint64_t off = 0; off < attr.size; off += LARGEST_READ) {
+		uint64_t left = attr.size - off;
+
+		read_range(tree->layers[extent.device], extent.data_off + off,
+			left < LARGEST_READ ? (size_t)left : LARGEST_READ, out);
+	}
 }
 
 unsigned image_n_requests(struct image_fixture *fixture)

@@ -65,7 +65,7 @@ struct layer_text {
 	const char *extra;      /* more annotations: , "name": "value" */
 	/* The repository has no such blob; another one does, which the descriptor's urls name. */
 	const char *elsewhere;
-	const char *diff_id;    /* in the config; NULL: that of the decoded blob */
+	const char *diff_id; /* in the config; NULL: that of the decoded blob */
 	const struct buffer
 		*bytes; /* of the blob, when it is no golden one; then without a table */
 };
