@@ -19,6 +19,28 @@ enum { PREFETCH_AUTO, PREFETCH_ON, PREFETCH_OFF };
 
 enum { PASSWORD_LIMIT = 64 << 10 };
 
+/* One name for one place, whatever leads there: records compare names. The last part stays as it
+ * is: it may be a link that leads elsewhere tomorrow, and what it means then is another image. */
+static void make_real(char path[PATH_MAX])
+{
+	char parent[PATH_MAX], real[PATH_MAX];
+	const char *name = strrchr(path, '/') + 1;
+	int length;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		if (realpath(path, real))
+			memcpy(path, real, strlen(real) + 1);
+		return;
+	}
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(name - path), path);
+	if (!realpath(parent, real))
+		return;
+	length = snprintf(
+		parent, sizeof(parent), "%s%s%s", real, strcmp(real, "/") == 0 ? "" : "/", name);
+	if (length > 0 && length < PATH_MAX)
+		memcpy(path, parent, (size_t)length + 1);
+}
+
 /* The serving process may live in another directory than the one it was started in. */
 static int make_absolute(struct image_name *name, struct error *err)
 {
@@ -28,6 +50,7 @@ static int make_absolute(struct image_name *name, struct error *err)
 		return 0;
 	if (cli_absolute(name->path, path, err) < 0)
 		return -1;
+	make_real(path);
 	return image_name_set_path(name, path, err);
 }
 

@@ -85,6 +85,11 @@ def push_external_tables(host, repository, blobs, tag="latest"):
     return push(host, repository, [], tag=f"{tag}-esgztoc", layers=layers)
 
 
+def push_document(host, repository, document, tag="latest", kind=MANIFEST):
+    """A manifest of the test's own, whose blobs are there or not."""
+    _request(host, "PUT", f"/v2/{repository}/manifests/{tag}", json.dumps(document).encode(), kind)
+
+
 def describe_manifest(host, repository, image, platform):
     """The descriptor of a pushed image in an index."""
     connection = http.client.HTTPConnection(host, timeout=60)

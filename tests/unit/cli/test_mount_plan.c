@@ -48,6 +48,22 @@ static void fail_with(const struct mount_arguments *arguments, const char *refer
 		fail_msg("kind %d: %s", err.kind, err.message);
 }
 
+/* What "oci:" and a path becomes; both below the scratch directory. */
+static void assert_name(
+	const struct mount_arguments *arguments, const char *given, const char *path)
+{
+	char here[PATH_MAX], expected[2 * PATH_MAX];
+	struct mount_plan plan;
+	struct error err = {0};
+
+	if (mount_plan_make(arguments, given, "mnt", &plan, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_non_null(getcwd(here, sizeof(here)));
+	(void)snprintf(expected, sizeof(expected), "oci:%s/%s", here, path);
+	assert_string_equal(plan.reference_text, expected);
+	mount_plan_clear(&plan);
+}
+
 static void images_in_files_get_absolute_paths_outside_of_the_mount(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -62,6 +78,13 @@ static void images_in_files_get_absolute_paths_outside_of_the_mount(void **state
 	assert_string_equal(plan.reference_text, expected);
 	assert_ptr_equal(plan.service.image.name, &plan.name);
 	mount_plan_clear(&plan);
+	/* One name for one place, but a link at its end may lead elsewhere tomorrow. */
+	assert_int_equal(mkdir("a", 0755), 0);
+	assert_int_equal(symlink("a", "b"), 0);
+	assert_name(&arguments, "oci:a/..//b/./x:v1", "a/x:v1");
+	assert_name(&arguments, "oci:b", "b");
+	assert_name(&arguments, "oci:b/.", "a");
+	assert_name(&arguments, "oci:absent/../x", "absent/../x");
 	/* Whoever serves the mount would wait for itself. */
 	assert_int_equal(mkdir("mnt/layout", 0755), 0);
 	assert_int_equal(symlink("mnt/layout", "link"), 0);
