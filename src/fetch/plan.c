@@ -4,7 +4,10 @@
 
 #include "base/clock.h"
 
-enum { KEPT_FOR_READERS = 2 }; /* requests of a layer that only readers may use */
+enum {
+	KEPT_FOR_READERS = 2, /* requests of a layer that only readers may use */
+	MAX_PASSED = 256,     /* units between the flights of a request */
+};
 
 /* What a link delivers in this time may be outstanding beside what is on its way anyway. */
 #define RESERVE_NS 100e6
@@ -139,12 +142,37 @@ static bool take(struct batch *batch, struct flight *flight)
 	return true;
 }
 
+/* Whether nobody has to fetch the unit of this rank: zeros, or it is here. */
+static bool needs_no_bytes(const struct fetch_layer *layer, uint64_t rank)
+{
+	struct unit unit;
+	uint64_t row;
+
+	if (unit_table_by_blob(layer->options.units, rank, &row, NULL) < 0 ||
+		unit_table_get(layer->options.units, row, &unit, NULL) < 0)
+		return false;
+	return unit.flags & UNIT_ZEROS || layer_store_has(layer->options.store, row);
+}
+
+/* Holes in what is asked for are passed over: take() knows how wide one may be. *n_passed bounds
+ * them, for there may be a million in one place. */
+static bool pass_over(
+	const struct batch *batch, const struct flight *flight, uint64_t rank, unsigned *n_passed)
+{
+	const struct fetch_layer *layer = batch->seed->layer;
+
+	if (!layer->options.read_ahead || ++*n_passed > MAX_PASSED)
+		return false;
+	return flight ? flight->zeros : needs_no_bytes(layer, rank);
+}
+
 /* The queued flights before the seed that reach up to it: readers often come from the back (a
  * directory in reverse, a tail of a file). They get half of the room. */
 static void take_before(struct batch *batch)
 {
 	const struct fetch_layer *layer = batch->seed->layer;
 	uint64_t rank = batch->seed->first_rank;
+	unsigned n_passed = 0;
 	uint64_t first;
 
 	while (rank > 0 && batch->n < REQUEST_MAX_FLIGHTS / 2 &&
@@ -154,7 +182,7 @@ static void take_before(struct batch *batch)
 		if (group_first(layer, rank - 1, &first, NULL) < 0)
 			break;
 		flight = flight_table_find(&layer->flights, first);
-		if (!flight || !take(batch, flight))
+		if (!pass_over(batch, flight, first, &n_passed) && !(flight && take(batch, flight)))
 			break;
 		rank = first;
 	}
@@ -170,13 +198,14 @@ static void take_behind(struct batch *batch)
 {
 	const struct fetch_layer *layer = batch->seed->layer;
 	uint64_t rank = batch->seed->first_rank + batch->seed->n_units;
+	unsigned n_passed = 0;
 
 	while (!is_full(batch) && rank < layer->header->n_units) {
 		struct flight *flight = flight_table_find(&layer->flights, rank);
 
-		if (!flight || !take(batch, flight))
+		if (!pass_over(batch, flight, rank, &n_passed) && !(flight && take(batch, flight)))
 			break;
-		rank += flight->n_units;
+		rank += flight ? flight->n_units : 1;
 	}
 }
 

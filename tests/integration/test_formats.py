@@ -63,6 +63,17 @@ def test_a_zstd_chunked_file_is_read_without_the_rest(lab, face, form):
 
 
 @pytest.mark.parametrize("form", ["zstdchunked", "skopeo"])
+def test_reading_a_whole_zstd_chunked_image_takes_few_requests(lab, face, form):
+    """Chunks of zeros, and headers between files, do not break ranges apart."""
+    mount = mounted(lab, "base", form, face)
+    trees.read(mount.dir)
+    n = sum(method == "GET" and "/blobs/" in path
+            for method, path, _, _ in mount.registry.requests())
+    units = sum(layer["units"] for layer in mount.status()["layers"])
+    assert units > 5000 and n < 500
+
+
+@pytest.mark.parametrize("form", ["zstdchunked", "skopeo"])
 def test_wrong_bytes_of_a_zstd_frame_never_reach_a_reader(lab, face, form):
     proxy = lab.proxy(lab.registry().port)
     mount = lab.varve().mount(f"{proxy.host}/{lab.images.path('torture', form)}", *LAZY, face,

@@ -29,6 +29,111 @@ static void without_read_ahead_gaps_are_not_bridged(void **state)
 	fixture_close(&f);
 }
 
+/* Raw units, every third of them zeros. */
+static struct fixture_blob units_and_zeros(uint64_t n, uint64_t size)
+{
+	struct fixture_blob blob = {.n_units = n, .blob_size = n * size, .data_size = n * 4096};
+
+	blob.blob = calloc(n, size);
+	blob.data = calloc(n, 4096);
+	blob.units = calloc(n, sizeof(*blob.units));
+	assert_true(blob.blob && blob.data && blob.units);
+	for (uint64_t i = 0; i < n; i++) {
+		struct unit *unit = &blob.units[i];
+
+		*unit = (struct unit){.data_off = i * 4096,
+			.size = size,
+			.blob_off = i * size,
+			.blob_size = size,
+			.flags = i % 3 == 1 ? UNIT_ZEROS : UNIT_UNVERIFIED};
+		if (i % 3 == 1)
+			continue;
+		memset(blob.blob + i * size, 1 + (int)(i % 200), size);
+		memcpy(blob.data + i * 4096, blob.blob + i * size, size);
+	}
+	return blob;
+}
+
+static void zeros_between_units_do_not_end_a_request(void **state)
+{
+	enum { N = 60 };
+	struct fixture_blob blob = units_and_zeros(N, 100);
+	struct fixture f;
+	struct waiter waiters[3];
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.blob = &blob, .read_ahead = true, .max_requests = 1});
+	atomic_store(&f.sources[0].stalls, true);
+	waiter_start(&waiters[0], &f, 0, 1);
+	wait_until(atomic_load(&f.sources[0].n_started) == 1);
+	/* Before and behind the one that begins the request. */
+	waiter_start(&waiters[1], &f, N / 2, N / 2);
+	waiter_start(&waiters[2], &f, 1, N / 2 - 1);
+	usleep(20000);
+	atomic_store(&f.sources[0].stalls, false);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(waiter_join(&waiters[i]), ERROR_NONE);
+	assert_true(atomic_load(&f.sources[0].n_started) <= 3);
+	assert_int_equal(fixture_count(&f), N);
+	for (uint64_t i = 0; i < N; i++)
+		assert_unit_is_right(&f, i);
+	fixture_close(&f);
+}
+
+/* Units too large to be fetched with a neighbour, and small ones between them. */
+static struct fixture_blob large_and_small_units(uint64_t n)
+{
+	enum { LARGE = 200000, SMALL = 10000, PLACE = 200704 };
+	struct fixture_blob blob = {.n_units = n, .blob_size = n * LARGE, .data_size = n * PLACE};
+	uint64_t blob_off = 0;
+
+	blob.blob = calloc(n, LARGE);
+	blob.data = calloc(n, PLACE);
+	blob.units = calloc(n, sizeof(*blob.units));
+	assert_true(blob.blob && blob.data && blob.units);
+	for (uint64_t i = 0; i < n; i++) {
+		struct unit *unit = &blob.units[i];
+
+		*unit = (struct unit){.data_off = i * PLACE,
+			.size = i % 2 ? SMALL : LARGE,
+			.blob_off = blob_off,
+			.blob_size = i % 2 ? SMALL : LARGE,
+			.flags = UNIT_UNVERIFIED};
+		memset(blob.blob + blob_off, (int)i + 1, unit->size);
+		memset(blob.data + unit->data_off, (int)i + 1, unit->size);
+		blob_off += unit->size;
+	}
+	return blob;
+}
+
+static void units_that_are_here_do_not_end_a_request(void **state)
+{
+	struct fixture_blob blob = large_and_small_units(7);
+	struct fixture f;
+	struct waiter waiters[2];
+
+	(void)state;
+	fixture_open(&f,
+		&(struct fixture_options){.blob = &blob, .read_ahead = true, .max_requests = 1});
+	assert_int_equal(fixture_fetch(&f, 1, 1), ERROR_NONE);
+	assert_int_equal(fixture_fetch(&f, 5, 1), ERROR_NONE);
+	assert_int_equal(fixture_count(&f), 2);
+	atomic_store(&f.sources[0].stalls, true);
+	waiter_start(&waiters[0], &f, 6, 1);
+	wait_until(atomic_load(&f.sources[0].n_started) == 3);
+	waiter_start(&waiters[1], &f, 0, 5);
+	usleep(20000);
+	atomic_store(&f.sources[0].stalls, false);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(waiter_join(&waiters[i]), ERROR_NONE);
+	assert_int_equal(atomic_load(&f.sources[0].n_started), 4);
+	assert_int_equal(f.sources[0].log[3].off, 0);
+	for (uint64_t i = 0; i < 7; i++)
+		assert_unit_is_right(&f, i);
+	fixture_close(&f);
+}
+
 static void a_reader_from_the_back_has_its_neighbours_taken_along(void **state)
 {
 	struct fixture f;
@@ -309,6 +414,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_reader_joins_is_decoded_before_what_came_earlier),
 		cmocka_unit_test(without_read_ahead_gaps_are_not_bridged),
+		cmocka_unit_test(zeros_between_units_do_not_end_a_request),
+		cmocka_unit_test(units_that_are_here_do_not_end_a_request),
 		cmocka_unit_test(a_reader_from_the_back_has_its_neighbours_taken_along),
 		cmocka_unit_test(the_unit_somebody_waits_for_is_in_the_next_request),
 		cmocka_unit_test(readers_come_before_what_nobody_waits_for),
