@@ -45,7 +45,8 @@ struct unit_span {
 	/* How many (the upper ones) bits of the first byte belong to it; 0: all of them. */
 	unsigned bits;
 	/* How many (the lower ones) bits of the last byte belong to it, 8 being all, where it ends
-	 * at a border inside a member; 0: it ends otherwise, or nobody knows. Makes it faster. */
+	 * at a border inside a member; 0: it ends otherwise, or nobody knows. Makes decoding twice
+	 * as fast; a wrong one gives errors or wrong bytes, as a wrong window does. */
 	unsigned end_bits;
 	/* What the stream decodes to before the span, as far as the span needs it; packed. NULL
 	 * with size 0: nothing. Borrowed. */

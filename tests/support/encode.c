@@ -126,3 +126,24 @@ void encode_zstd_of_unknown_size(const void *data, size_t size, struct buffer *o
 	out->size += output.pos;
 	require(ZSTD_freeCCtx(zstd) == 0);
 }
+
+void wrap_deflate(const uint8_t *deflate, size_t size, size_t limit, struct buffer *out)
+{
+	static const uint8_t header[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
+	uint8_t *plain = malloc(limit);
+	z_stream zlib = {.next_in = (z_const Bytef *)deflate, .avail_in = (unsigned)size};
+	uint8_t trailer[8];
+
+	require(plain && inflateInit2(&zlib, -15) == Z_OK);
+	zlib.next_out = plain;
+	zlib.avail_out = (unsigned)limit;
+	(void)inflate(&zlib, Z_FINISH);
+	le32_store(trailer, (uint32_t)crc32(0, plain, (unsigned)limit - zlib.avail_out));
+	le32_store(trailer + 4, (uint32_t)(limit - zlib.avail_out));
+	require(buffer_append(out, header, sizeof(header)) == 0);
+	require(buffer_append(out, deflate, size - zlib.avail_in) == 0);
+	require(buffer_append(out, trailer, sizeof(trailer)) == 0);
+	require(buffer_append(out, zlib.next_in, zlib.avail_in) == 0);
+	require(inflateEnd(&zlib) == Z_OK);
+	free(plain);
+}

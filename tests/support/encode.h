@@ -32,3 +32,7 @@ struct gzip_style {
 };
 void encode_gzip_member(
 	const struct gzip_style *style, const void *data, size_t size, struct buffer *out);
+
+/* A gzip member with this deflate stream, whose CRC and length are right up to where it is damaged,
+ * ends, or decodes to more than the limit; then what is behind it. */
+void wrap_deflate(const uint8_t *deflate, size_t size, size_t limit, struct buffer *out);
