@@ -351,48 +351,6 @@ static void every_entry_keeps_its_place_whoever_replaces_it(void **state)
 	assert_int_equal(erofs_device_size(layer->tree, 0), end);
 }
 
-/* One of a file, and one of a file that is replaced later. */
-static void spans_come_into_the_unit_table_unless_nothing_is_in_them(void **state)
-{
-	const struct scratch *scratch = *state;
-	CLEANUP(toc_freep) struct toc *toc = toc_of_text("f a 10\nf b 20\nf b 0");
-	CLEANUP(layer_index_closep) struct layer_index *layer = NULL;
-	static const uint8_t key[INDEX_KEY_SIZE] = {0xdd};
-	struct digest blob = {.algorithm = DIGEST_SHA256};
-	struct unit_span spans[2] = {0}, span;
-	struct layer_index_build_options options = {
-		.key = key, .blob = &blob, .blob_size = 10000, .spans = spans, .n_spans = 2};
-	struct error err = {0};
-	bool found;
-
-	for (int i = 0; i < 2; i++) {
-		struct toc_chunk *chunk = &toc->chunks[i];
-
-		chunk->flags = UNIT_IN_SPAN;
-		memset(chunk->digest, 0, sizeof(chunk->digest));
-		/* Not in order. */
-		spans[1 - i] = (struct unit_span){
-			.blob_off = chunk->blob_off,
-			.blob_size = chunk->blob_size,
-			.decoded_size = 100,
-			.digest = {7},
-			.digest_kind = SPAN_DIGEST_DECODED,
-			.codec = CODEC_GZIP,
-		};
-	}
-	spans[1].decoded_size = 9;
-	assert_int_equal(layer_index_build(scratch->fd, toc, &options, &err), -1);
-	assert_int_equal(err.kind, ERROR_FORMAT);
-	assert_non_null(strstr(err.message, "ends behind its span"));
-	spans[1].decoded_size = 10;
-	assert_int_equal(layer_index_build(scratch->fd, toc, &options, &err), 0);
-	assert_int_equal(layer_index_open(scratch->fd, key, &layer, &err), 0);
-	assert_int_equal(unit_table_header(layer->units)->n_spans, 1);
-	assert_int_equal(unit_table_span(layer->units, spans[1].blob_off, &found, &span, &err), 0);
-	assert_true(found);
-	assert_int_equal(span.digest[0], 7);
-}
-
 static void an_index_that_is_there_is_not_written_again(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -512,7 +470,6 @@ int main(void)
 		IN_SCRATCH(chunks_that_do_not_make_the_file_are_refused),
 		IN_SCRATCH(files_follow_each_other_in_the_data_space_as_in_the_blob),
 		IN_SCRATCH(every_entry_keeps_its_place_whoever_replaces_it),
-		IN_SCRATCH(spans_come_into_the_unit_table_unless_nothing_is_in_them),
 		IN_SCRATCH(an_index_that_is_there_is_not_written_again),
 		IN_SCRATCH(a_broken_index_is_built_anew),
 		IN_SCRATCH(two_halves_of_different_indexes_do_not_open),

@@ -418,8 +418,6 @@ struct reading {
 	struct error err;
 };
 
-enum { LARGEST_READ = 1 << 20 };
-
 static void on_read(struct layer_read *read, struct stored_range *range, const struct error *err)
 {
 	struct reading *reading = container_of(read, struct reading, read);
@@ -435,11 +433,10 @@ static void on_read(struct layer_read *read, struct stored_range *range, const s
 
 static void read_range(struct layer *layer, uint64_t off, size_t size, struct buffer *out)
 {
-	struct reading reading = {
+	struct reading reading = {.lock = PTHREAD_MUTEX_INITIALIZER,
+		.changed = PTHREAD_COND_INITIALIZER,
 		.read = {.layer = layer, .off = off, .size = size, .done = on_read}};
 
-	(void)pthread_mutex_init(&reading.lock, NULL);
-	(void)pthread_cond_init(&reading.changed, NULL);
 	layer_read_start(&reading.read);
 	pthread_mutex_lock(&reading.lock);
 	while (!reading.done)
@@ -447,12 +444,9 @@ static void read_range(struct layer *layer, uint64_t off, size_t size, struct bu
 	pthread_mutex_unlock(&reading.lock);
 	if (!reading.range)
 		fail_msg("%s", reading.err.message);
-	assert_int_equal(buffer_append(out, stored_range_data(reading.range),
-				 stored_range_size(reading.range)),
-		0);
+	assert_false(buffer_append(
+		out, stored_range_data(reading.range), stored_range_size(reading.range)));
 	stored_range_free(reading.range);
-	(void)pthread_mutex_destroy(&reading.lock);
-	(void)pthread_cond_destroy(&reading.changed);
 }
 
 void image_read_data(struct tree *tree, size_t layer, uint64_t off, size_t size, struct buffer *out)
@@ -487,11 +481,11 @@ void image_read_file(struct tree *tree, const char *path, struct buffer *out)
 	require(erofs_getattr(tree->reader, nid, &attr, &err), &err);
 	require(erofs_extent(tree->reader, nid, &extent, &err), &err);
 	assert_true(!extent.hole && extent.device < tree->n_layers);
-	for (uint64_t off = 0; off < attr.size; off += LARGEST_READ) {
-		uint64_t left = attr.size - off;
+	for (uint64_t off = 0, left = attr.size; left > 0; off += LARGEST_READ) {
+		size_t size = left < LARGEST_READ ? (size_t)left : LARGEST_READ;
 
-		read_range(tree->layers[extent.device], extent.data_off + off,
-			left < LARGEST_READ ? (size_t)left : LARGEST_READ, out);
+		read_range(tree->layers[extent.device], extent.data_off + off, size, out);
+		left -= size;
 	}
 }
 

@@ -97,6 +97,8 @@ struct image image_must_open(
 void image_must_fail(struct image_fixture *fixture, const char *name,
 	const struct image_options *options, enum error_kind kind, const char *text);
 
+enum { LARGEST_READ = 1 << 20 }; /* of a layer, at once */
+
 /* Reads all data of a layer of a tree; fails the test unless that succeeds. */
 void image_read_layer(struct tree *tree, size_t layer, struct buffer *out);
 /* A range of its data space. */
