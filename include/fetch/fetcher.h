@@ -31,6 +31,8 @@ struct fetcher_options {
 /* Any thread. fetcher_free() releases it. */
 MUST_CHECK int fetcher_new(
 	const struct fetcher_options *options, struct fetcher **out, struct error *err);
+/* How long a wait may take. Any thread. */
+uint64_t fetcher_deadline_ns(const struct fetcher *fetcher);
 /* No layer is registered any more. Any thread but the net loop. */
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_freep(struct fetcher **fetcher);

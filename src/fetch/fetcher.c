@@ -116,6 +116,11 @@ int fetcher_new(const struct fetcher_options *options, struct fetcher **out, str
 	return 0;
 }
 
+uint64_t fetcher_deadline_ns(const struct fetcher *fetcher)
+{
+	return fetcher->options.deadline_ns;
+}
+
 void fetcher_free(struct fetcher *fetcher)
 {
 	if (!fetcher)

@@ -4,6 +4,7 @@
 #include "image_internal.h"
 
 #include "base/log.h"
+#include "fetch/fetcher.h"
 #include "format/span_index_file.h"
 #include "oci/image_config.h"
 #include "pass_internal.h"
@@ -207,6 +208,7 @@ static int read_layer(const struct layer_blob *blob, const struct detected_layer
 	struct pass_options options = {
 		.loop = opening->context->loop,
 		.sources = sources,
+		.patience_ns = fetcher_deadline_ns(opening->context->fetcher),
 		.descriptor = blob->descriptor,
 		.diff_id = &diff_id,
 		.codec = codec_of(detected->format),

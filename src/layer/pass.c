@@ -398,7 +398,7 @@ int pass_run(const struct pass_options *options, struct pass_result *out, struct
 	pass_queue_init(&pass.decoded, PIECES_WAITING);
 	pass_queue_init(&pass.members, PIECES_WAITING);
 	if (pass_fetch_new(options->loop, options->sources, options->n_sources,
-		    options->descriptor->size, &pass.fetch, err) < 0 ||
+		    options->descriptor->size, options->patience_ns, &pass.fetch, err) < 0 ||
 		span_index_new(&pass.index, err) < 0)
 		return -1;
 	pass.index->codec = options->codec;

@@ -8,8 +8,6 @@
 
 #include "base/clock.h"
 
-static const uint64_t patience_ns = 60 * NS_PER_SECOND;
-
 /* A range on its way. Loop only, but for what says otherwise. */
 struct range {
 	struct source_request request;
@@ -30,6 +28,7 @@ struct pass_fetch {
 	struct source **sources; /* owned; freed on the loop */
 	size_t n_sources;
 	uint64_t blob_size;
+	uint64_t patience_ns;
 	uint64_t n_ranges;
 	uint64_t n_started; /* loop only */
 	struct loop_task task;
@@ -84,7 +83,7 @@ static void ask(struct range *range)
 
 	range->request.off = range->off + range->filled;
 	range->request.size = decoded_size(range->bytes) - range->filled;
-	range->request.deadline_ns = clock_now_ns() + patience_ns;
+	range->request.deadline_ns = clock_now_ns() + range->fetch->patience_ns;
 	range->call = source->ops->start(source, &range->request);
 	if (range->call)
 		return;
@@ -225,7 +224,7 @@ static void post(struct pass_fetch *fetch)
 }
 
 int pass_fetch_new(struct loop *loop, struct source **sources, size_t n_sources, uint64_t blob_size,
-	struct pass_fetch **out, struct error *err)
+	uint64_t patience_ns, struct pass_fetch **out, struct error *err)
 {
 	struct pass_fetch *fetch = calloc(1, sizeof(*fetch));
 
@@ -241,6 +240,7 @@ int pass_fetch_new(struct loop *loop, struct source **sources, size_t n_sources,
 	fetch->n_sources = n_sources;
 	fetch->loop = loop;
 	fetch->blob_size = blob_size;
+	fetch->patience_ns = patience_ns;
 	fetch->n_ranges = blob_size / PASS_RANGE_SIZE + (blob_size % PASS_RANGE_SIZE > 0);
 	fetch->task.run = on_task;
 	(void)pthread_mutex_init(&fetch->lock, NULL);

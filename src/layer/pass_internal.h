@@ -21,9 +21,10 @@ struct pass_fetch;
 
 enum { PASS_RANGE_SIZE = 2 << 20, PASS_N_RANGES = 8 };
 
-/* @sources: in the order they are tried; owned, also on failure. */
+/* @sources: in the order they are tried; owned, also on failure.
+ * @patience_ns: how long a source may take for a range. */
 MUST_CHECK int pass_fetch_new(struct loop *loop, struct source **sources, size_t n_sources,
-	uint64_t blob_size, struct pass_fetch **out, struct error *err);
+	uint64_t blob_size, uint64_t patience_ns, struct pass_fetch **out, struct error *err);
 /* Cancels what is under way. Not on the loop. */
 void pass_fetch_free(struct pass_fetch *fetch);
 void pass_fetch_freep(struct pass_fetch **fetch);
@@ -94,6 +95,7 @@ struct pass_options {
 	struct loop *loop;
 	struct source **sources; /* owned by the pass, also on failure */
 	size_t n_sources;
+	uint64_t patience_ns; /* with a source, for each range */
 	const struct descriptor *descriptor;
 	const struct digest *diff_id;
 	enum codec codec;
