@@ -116,7 +116,7 @@ static void expect_caching_again(bool put)
 	assert_int_equal(unlink(other), 0);
 
 	/* Asked again every few seconds. */
-	for (unsigned i = 0; i < 100 && !caching(fixture); i++) {
+	for (unsigned i = 0; i < 250 && !caching(fixture); i++) {
 		if (put)
 			layer_put_unit(&layer, 8);
 		(void)usleep(100000);
