@@ -10,13 +10,13 @@
 #include "base/bytes.h"
 #include "crfs_payload_internal.h"
 #include "timestamp_internal.h"
+#include "toc_entry_internal.h"
 
 enum {
 	MAX_LINK = 4095,
 	/* dev_t of Linux: 12 bits of major number, 20 of minor. */
 	MAX_MAJOR = 0xfff,
 	MAX_MINOR = 0xfffff,
-	MAX_SHOWN_NAME = 80,
 };
 
 /* 0001-01-01T00:00:00Z, how programs in Go write that they know no time. */
@@ -70,73 +70,18 @@ const char *crfs_builder_keep(struct crfs_builder *builder, const void *data, si
 	return toc_intern(builder->toc, data, size);
 }
 
-/* The end of a name tells more than its beginning; control characters stay out of logs. */
-static const char *shown(struct crfs_text text, char out[MAX_SHOWN_NAME + 4])
-{
-	size_t skipped = text.size > MAX_SHOWN_NAME ? text.size - MAX_SHOWN_NAME : 0;
-	size_t n = snprintf(out, 4, "%s", skipped > 0 ? "..." : "");
-
-	for (size_t i = skipped; i < text.size; i++) {
-		unsigned char c = (unsigned char)text.data[i];
-
-		out[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
-	out[n] = '\0';
-	return out;
-}
-
 int crfs_builder_blame(
 	const struct crfs_builder *builder, const struct crfs_record *record, struct error *err)
 {
-	char name[MAX_SHOWN_NAME + 4];
+	char name[TOC_SHOWN_SIZE];
 
-	return error_prefix(
-		err, "entry %zu (%s)", builder->n_records + 1, shown(record->name, name));
+	return error_prefix(err, "entry %zu (%s)", builder->n_records + 1,
+		toc_entry_shown(record->name.data, record->name.size, name));
 }
 
 static int out_of_memory(struct error *err)
 {
 	return error_set(err, ERROR_NO_MEMORY, "no memory for a table of contents of this size");
-}
-
-static int set_type(const struct crfs_record *record, struct toc_entry *entry, struct error *err)
-{
-	static const struct {
-		const char *name;
-		enum toc_type type;
-	} types[] = {
-		{"reg", TOC_REGULAR},
-		{"dir", TOC_DIRECTORY},
-		{"symlink", TOC_SYMLINK},
-		{"hardlink", TOC_HARDLINK},
-		{"char", TOC_CHARACTER},
-		{"block", TOC_BLOCK},
-		{"fifo", TOC_FIFO},
-	};
-	char name[MAX_SHOWN_NAME + 4];
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (crfs_text_is(record->type, types[i].name)) {
-			entry->type = (uint8_t)types[i].type;
-			return 0;
-		}
-	}
-	return error_set(err, ERROR_FORMAT, "unknown type \"%s\"", shown(record->type, name));
-}
-
-static int set_name(struct crfs_builder *builder, const struct crfs_record *record,
-	struct toc_entry *entry, struct error *err)
-{
-	char name[TOC_MAX_NAME + 1];
-
-	if (!record->name.data)
-		return error_set(err, ERROR_FORMAT, "no name");
-	if (toc_clean_name(record->name.data, record->name.size, name, err) < 0)
-		return -1;
-	if (name[0] == '\0' && entry->type != TOC_DIRECTORY)
-		return error_set(err, ERROR_FORMAT, "the root is no directory");
-	entry->name = toc_intern(builder->toc, name, strlen(name));
-	return entry->name ? 0 : out_of_memory(err);
 }
 
 static int set_link(struct crfs_builder *builder, const struct crfs_record *record,
@@ -270,8 +215,10 @@ static int add_entry(
 	struct toc_entry entry = {.first_chunk = builder->toc->n_chunks};
 	bool hidden;
 
-	if (crfs_payload_close(payload, err) < 0 || set_type(record, &entry, err) < 0 ||
-		set_name(builder, record, &entry, err) < 0)
+	if (crfs_payload_close(payload, err) < 0 ||
+		toc_entry_set_type(&entry, record->type.data, record->type.size, err) < 0 ||
+		toc_entry_set_name(
+			builder->toc, &entry, record->name.data, record->name.size, err) < 0)
 		return -1;
 	if (entry.type == TOC_REGULAR && record->size > 0 &&
 		crfs_payload_tell(payload, record, err) < 0)
@@ -334,7 +281,7 @@ static int compare_names(const void *a, const void *b)
 static int check_unique(const struct toc *toc, struct error *err)
 {
 	CLEANUP(cleanup_free) struct hashed_name *names = NULL;
-	char name[MAX_SHOWN_NAME + 4];
+	char name[TOC_SHOWN_SIZE];
 
 	names = calloc(toc->n_entries + 1, sizeof(*names));
 	if (!names)
@@ -345,11 +292,9 @@ static int check_unique(const struct toc *toc, struct error *err)
 	}
 	qsort(names, toc->n_entries, sizeof(*names), compare_names);
 	for (size_t i = 1; i < toc->n_entries; i++) {
-		struct crfs_text text = {names[i].name, strlen(names[i].name)};
-
 		if (compare_names(&names[i - 1], &names[i]) == 0)
-			return error_set(
-				err, ERROR_FORMAT, "the name '%s' comes twice", shown(text, name));
+			return error_set(err, ERROR_FORMAT, "the name '%s' comes twice",
+				toc_entry_shown(names[i].name, strlen(names[i].name), name));
 	}
 	return 0;
 }
