@@ -36,6 +36,13 @@ struct image_source_ops {
 		const struct descriptor *descriptor, uint64_t off, uint64_t size,
 		struct buffer *out, struct error *err);
 
+	/* What refers to a manifest, as the image index that format/referrers.h reads; nothing is
+	 * written to @out, which is empty, when there is none. Entries of other types than
+	 * @artifact_type may be among them. No digest vouches for it, but each entry has the digest
+	 * of a manifest, for get_manifest. */
+	int (*get_referrers)(struct image_source *source, const struct digest *subject,
+		const char *artifact_type, struct buffer *out, struct error *err);
+
 	/* Ranges of a blob for the fetcher. *out outlives the image source. */
 	int (*open_blob)(struct image_source *source, const struct descriptor *descriptor,
 		struct source **out, struct error *err);

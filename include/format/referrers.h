@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,3 +61,26 @@ const char *referrers_tag(const struct digest *subject, char tag[REFERRERS_TAG_S
  */
 MUST_CHECK int referrers_add(const void *data, size_t size, const struct descriptor *descriptor,
 	const char *artifact_type, struct buffer *out, struct error *err);
+
+/**
+ * referrers_join() - two lists as one.
+ * @data:  a list, all of whose members are kept; NULL with size 0 for none.
+ * @more:  whose entries come after those of @data.
+ * @out:   appended to.
+ * @err:   ERROR_FORMAT for what is no image index; ERROR_UNSUPPORTED above the limits.
+ */
+MUST_CHECK int referrers_join(const void *data, size_t size, const void *more, size_t more_size,
+	struct buffer *out, struct error *err);
+
+/**
+ * referrers_add_manifest() - list a manifest or index if it refers to @subject.
+ * @data, @size:      the list as it is now, as for referrers_add().
+ * @document:         of the manifest, whose bytes the caller has checked.
+ * @descriptor:       of the document.
+ * @out:              appended to when *@added is set.
+ *
+ * Its type is what the document says: "artifactType", or else the media type of its config.
+ */
+MUST_CHECK int referrers_add_manifest(const void *data, size_t size, const struct digest *subject,
+	const struct buffer *document, const struct descriptor *descriptor, struct buffer *out,
+	bool *added, struct error *err);

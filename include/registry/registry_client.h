@@ -76,6 +76,19 @@ MUST_CHECK int registry_get_range_unverified(struct registry_client *client,
 	uint64_t size, struct buffer *out, struct error *err);
 
 /**
+ * registry_get_referrers() - what refers to a manifest, as an image index.
+ * @artifact_type: what is wanted; others may come all the same. NULL: all.
+ * @out:           empty buffer; stays so when there is nothing. At most REFERRERS_MAX_SIZE, of all
+ *                 pages together. No digest vouches for it.
+ *
+ * Hosts with the capability `referrers` are asked by the API. Where it is missing the tag that
+ * stands in for it is read from hosts that may resolve tags.
+ */
+MUST_CHECK int registry_get_referrers(struct registry_client *client,
+	const struct reference *reference, const struct digest *subject, const char *artifact_type,
+	struct buffer *out, struct error *err);
+
+/**
  * registry_source_new() - ranges of one blob, for the fetcher.
  * @reference: the repository; copied.
  * @out:       freed through its ops, on the net loop unless it was never used, before the client.

@@ -224,3 +224,62 @@ int referrers_add(const void *data, size_t size, const struct descriptor *descri
 	json_set(index, "manifests", new_list(list, descriptor, artifact_type));
 	return json_write(index, false, out, err);
 }
+
+/* One list of all entries of both, of which either may be absent. */
+static struct json *join_lists(const struct json *first, const struct json *second)
+{
+	struct json *list = json_new_array();
+
+	for (size_t i = 0; i < json_length(first); i++)
+		json_append(list, copy_value(json_at(first, i)));
+	for (size_t i = 0; i < json_length(second); i++)
+		json_append(list, copy_value(json_at(second, i)));
+	return list;
+}
+
+int referrers_join(const void *data, size_t size, const void *more, size_t more_size,
+	struct buffer *out, struct error *err)
+{
+	CLEANUP(json_freep) struct json *document = NULL;
+	CLEANUP(json_freep) struct json *added = NULL;
+	CLEANUP(json_freep) struct json *index = NULL;
+	const struct json *list = NULL;
+	const struct json *added_list;
+
+	if ((size > 0 && open_list(data, size, &document, &list, err) < 0) ||
+		open_list(more, more_size, &added, &added_list, err) < 0)
+		return error_prefix(err, "referrers");
+	if (json_length(list) + json_length(added_list) > REFERRERS_MAX)
+		return error_set(err, ERROR_UNSUPPORTED, "the image has more than %d referrers",
+			(int)REFERRERS_MAX);
+	index = copy_value(document ? document : added);
+	json_set(index, "manifests", join_lists(list, added_list));
+	return json_write(index, false, out, err);
+}
+
+int referrers_add_manifest(const void *data, size_t size, const struct digest *subject,
+	const struct buffer *document, const struct descriptor *descriptor, struct buffer *out,
+	bool *added, struct error *err)
+{
+	CLEANUP(json_freep) struct json *manifest = NULL;
+	const char *text, *type;
+	struct digest found;
+
+	*added = false;
+	if (json_parse(document->data, document->size, &manifest, err) < 0)
+		return -1;
+	text = json_string(json_get(json_get(manifest, "subject"), "digest"));
+	if (!text)
+		return 0;
+	if (digest_parse(text, &found, err) < 0)
+		return error_prefix(err, "\"subject\"");
+	if (!digest_equal(&found, subject))
+		return 0;
+	type = json_string(json_get(manifest, "artifactType"));
+	if (!type || !type[0])
+		type = json_string(json_get(json_get(manifest, "config"), "mediaType"));
+	if (referrers_add(data, size, descriptor, type, out, err) < 0)
+		return -1;
+	*added = true;
+	return 0;
+}

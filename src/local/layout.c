@@ -56,7 +56,7 @@ static int check_version(struct local_image *image, struct error *err)
 	return -1;
 }
 
-static int read_index(struct local_image *image, struct manifest_index **out, struct error *err)
+int layout_read_index(struct local_image *image, struct manifest_index **out, struct error *err)
 {
 	CLEANUP(buffer_free) struct buffer text = {0};
 
@@ -75,7 +75,8 @@ static int resolve(
 	struct oci_layout_choice choice = {0};
 	int result = 0;
 
-	if (read_index(image, &index, err) < 0 || oci_layout_select(index, tag, &choice, err) < 0)
+	if (layout_read_index(image, &index, err) < 0 ||
+		oci_layout_select(index, tag, &choice, err) < 0)
 		return -1;
 	if (choice.document.size > 0)
 		result = local_image_add_document(image, &choice.digest, &choice.document, err);

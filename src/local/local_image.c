@@ -211,6 +211,7 @@ static const struct image_source_ops ops = {
 	.get_manifest = get_manifest,
 	.get_blob = get_blob,
 	.get_range_unverified = get_range,
+	.get_referrers = local_get_referrers,
 	.open_blob = open_blob,
 	.free = image_free,
 };

@@ -128,8 +128,14 @@ MUST_CHECK int local_source_new(struct local_image *image, const struct descript
 MUST_CHECK int local_open(
 	struct local_image *image, const char *path, struct local_range *out, struct error *err);
 
-/* layout.c */
+/* layout.c: the index.json of an image in a layout. Called under the image's lock. */
+MUST_CHECK int layout_read_index(
+	struct local_image *image, struct manifest_index **out, struct error *err);
 extern const struct local_place layout_place;
 extern const struct local_place content_store_place;
 /* docker.c */
 extern const struct local_place docker_archive_place;
+
+/* local_referrers.c: as get_referrers of struct image_source_ops. */
+MUST_CHECK int local_get_referrers(struct image_source *base, const struct digest *subject,
+	const char *artifact_type, struct buffer *out, struct error *err);

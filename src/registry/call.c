@@ -10,6 +10,7 @@
 
 #include "call_internal.h"
 
+static const char accept_referrers[] = MEDIA_TYPE_OCI_INDEX;
 static const char accept_manifests[] =
 	MEDIA_TYPE_OCI_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_LIST
 			     ", " MEDIA_TYPE_DOCKER_MANIFEST ", */*";
@@ -29,6 +30,12 @@ static void finish(struct registry_call *call, const struct error *err)
 	loop_timer_free(call->retry_timer);
 	host_set_unref(call->set);
 	failure_list_clear(&call->failures);
+	if (call->kind == CALL_REFERRERS) {
+		buffer_free(&call->body);
+		call->body = call->pages;
+		call->pages = (struct buffer){0};
+	}
+	call_drop_pages(call);
 
 	pthread_mutex_lock(&call->lock);
 	call->finished = true;
@@ -65,7 +72,9 @@ static bool is_eligible(const struct registry_call *call, size_t i)
 	/* As containerd: content is asked of every host, whatever it is said to be good for. */
 	if (call->kind == CALL_BLOB)
 		return true;
-	if (!call->digest)
+	if (call->kind == CALL_REFERRERS)
+		needed |= HOST_REFERRERS;
+	else if (!call->digest)
 		needed |= HOST_RESOLVE;
 	return (call->set->entries[i].config->capabilities & needed) == needed;
 }
@@ -96,8 +105,24 @@ static void build_path(const struct registry_call *call, char *out, size_t size)
 {
 	char digest[DIGEST_TEXT_SIZE];
 
+	if (call->path) {
+		(void)snprintf(out, size, "%s", call->path);
+		return;
+	}
 	(void)snprintf(out, size, "%s/%s", call->is_blob_path ? "blobs" : "manifests",
 		call->digest ? digest_format(call->digest, digest) : call->reference->tag);
+}
+
+static const char *accepted(const struct registry_call *call)
+{
+	switch (call->kind) {
+	case CALL_BLOB:
+		return NULL;
+	case CALL_REFERRERS:
+		return accept_referrers;
+	default:
+		return accept_manifests;
+	}
 }
 
 static void next_host(struct registry_call *call, size_t i);
@@ -105,13 +130,14 @@ static void next_host(struct registry_call *call, size_t i);
 /* Asks the host whose turn it is. */
 static void ask(struct registry_call *call)
 {
-	char path[8 + 2 + DIGEST_TEXT_SIZE + sizeof(call->reference->tag)];
+	char path[CALL_PATH_SIZE];
 	struct exchange_options options = {
 		.entry = &call->set->entries[call->i_host],
 		.method = call->is_head ? HTTP_HEAD : HTTP_GET,
 		.repository = call->reference->repository,
 		.path = path,
-		.accept = call->kind == CALL_BLOB ? NULL : accept_manifests,
+		.accept = accepted(call),
+		.target = call->next,
 		.max_body = call->max_size ? call->max_size : 1,
 		.stall_timeout_ns = call->client->stall_timeout_ns,
 		.deadline_ns = call->deadline_ns,
@@ -139,14 +165,15 @@ static void begin_stage(struct registry_call *call, bool is_blob_path)
  * reason than not having it. */
 static bool blobs_may_have_it(const struct registry_call *call)
 {
-	return call->kind != CALL_BLOB && call->digest && !call->is_blob_path &&
-	       call->saw_not_found && !call->saw_other_status;
+	return call->kind != CALL_BLOB && call->kind != CALL_REFERRERS && call->digest &&
+	       !call->is_blob_path && call->saw_not_found && !call->saw_other_status;
 }
 
 static void next_host(struct registry_call *call, size_t i)
 {
 	call->i_host = eligible_from(call, i);
 	call->retry = (struct retry){0};
+	call_drop_pages(call);
 	call->is_head = call->kind == CALL_RESOLVE;
 	if (call->i_host < call->set->n_entries)
 		ask(call);
@@ -162,7 +189,10 @@ static void check_finish(struct loop_task *task)
 
 	call->checking = false;
 	if (call->check_err.kind == ERROR_NONE) {
-		finish(call, NULL);
+		if (call->next)
+			ask(call);
+		else
+			finish(call, NULL);
 		return;
 	}
 	record_failure(call, &call->check_err, true, "trying the next host");
@@ -183,12 +213,14 @@ static void check_run(struct work *work)
 	*err = (struct error){0};
 	if (!expected && call->has_digest)
 		expected = &call->found;
-	if (expected)
+	if (call->kind == CALL_REFERRERS)
+		result = call_join_pages(call, err);
+	else if (expected)
 		result = digest_check(expected, call->body.data, call->body.size, err);
 	else
 		result = digest_compute(
 			DIGEST_SHA256, call->body.data, call->body.size, &call->found, err);
-	if (result == 0 && expected)
+	if (result == 0 && expected && call->kind != CALL_REFERRERS)
 		call->found = *expected;
 	call->task.run = check_finish;
 	loop_post(call->client->loop, &call->task);
@@ -259,14 +291,38 @@ static void take_headers(struct registry_call *call)
 	finish(call, NULL);
 }
 
+static void count(struct registry_call *call, const struct exchange_result *result)
+{
+	struct exchange_result counted = *result;
+
+	if (call->may_be_absent && result->status == 404)
+		counted.err = (struct error){0};
+	host_entry_count(&call->set->entries[call->i_host], &counted);
+}
+
+/* One page is here: it is added to the others before the next one is asked for. */
+static void take_page(struct registry_call *call, const struct exchange_result *result)
+{
+	struct error err = {0};
+
+	if (call_take_link(call, result->url, &err) == 0) {
+		start_check(call);
+		return;
+	}
+	record_failure(call, &err, true, "trying the next host");
+	next_host(call, call->i_host + 1);
+}
+
 void call_answered(struct registry_call *call, const struct exchange_result *result)
 {
 	call->exchange = NULL;
-	host_entry_count(&call->set->entries[call->i_host], result);
+	count(call, result);
 	if (result->failure == HTTP_FAILURE_DEADLINE) {
 		finish_late(call);
 	} else if (result->err.kind != ERROR_NONE) {
 		handle_failure(call, result);
+	} else if (call->kind == CALL_REFERRERS) {
+		take_page(call, result);
 	} else if (!call->is_head) {
 		start_check(call);
 	} else if (call->digest || call->has_digest) {
@@ -291,6 +347,7 @@ static void on_hosts(struct host_wait *wait, struct host_set *set, const struct 
 {
 	struct registry_call *call = container_of(wait, struct registry_call, host_wait);
 	struct error none = {0};
+	const char *lacking = call->kind == CALL_REFERRERS ? "list referrers" : "resolve tags";
 	bool can_pull = false;
 
 	if (err) {
@@ -301,10 +358,10 @@ static void on_hosts(struct host_wait *wait, struct host_set *set, const struct 
 	for (size_t i = 0; i < set->n_entries; i++)
 		can_pull |= (set->entries[i].config->capabilities & HOST_PULL) != 0;
 	if (!can_pull || eligible_from(call, 0) == set->n_entries) {
-		(void)error_set(&none, ERROR_INVALID,
+		(void)error_set(&none,
+			call->kind == CALL_REFERRERS ? ERROR_UNSUPPORTED : ERROR_INVALID,
 			"%s/hosts.toml gives no host of %s the capability to %s",
-			set->hosts->directory, set->hosts->name,
-			can_pull ? "resolve tags" : "pull");
+			set->hosts->directory, set->hosts->name, can_pull ? lacking : "pull");
 		finish(call, &none);
 		return;
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Takes what a call needs from an answer. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "call_internal.h"
+#include "link_internal.h"
 
 /* "application/json; charset=utf-8" without what follows the type. */
 static void take_media_type(struct registry_call *call, const char *text)
@@ -15,12 +17,23 @@ static void take_media_type(struct registry_call *call, const char *text)
 	call->media_type[size] = 0;
 }
 
+/* Only a list of referrers has more pages. */
+static int keep_link(struct registry_call *call, const struct http_response *response)
+{
+	free(TAKE_PTR(call->link));
+	if (call->kind != CALL_REFERRERS)
+		return 0;
+	return link_find_next(&response->headers, &call->link);
+}
+
 static enum http_flow on_response(void *arg, const struct http_response *response)
 {
 	struct registry_call *call = arg;
 	const char *type = http_headers_get(&response->headers, "Content-Type");
 	const char *digest = http_headers_get(&response->headers, "Docker-Content-Digest");
 
+	if (keep_link(call, response) < 0)
+		return HTTP_ABORT;
 	if (type)
 		take_media_type(call, type);
 	/* A digest that cannot be understood is as good as none: the body has one. */

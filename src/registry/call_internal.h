@@ -6,10 +6,14 @@
 #include "retry_internal.h"
 
 enum call_kind {
-	CALL_RESOLVE,  /* HEAD of a manifest; GET where that says too little */
-	CALL_MANIFEST, /* its bytes */
-	CALL_BLOB,     /* its bytes */
+	CALL_RESOLVE,   /* HEAD of a manifest; GET where that says too little */
+	CALL_MANIFEST,  /* its bytes */
+	CALL_BLOB,      /* its bytes */
+	CALL_REFERRERS, /* all pages of what refers to a manifest */
 };
+
+/* "referrers/DIGEST?artifactType=..." is the longest that is asked for. */
+enum { CALL_PATH_SIZE = 16 + DIGEST_TEXT_SIZE + 16 + 3 * 256 };
 
 /* A question of a thread that waits for the answer: the hosts of a namespace are asked one after
  * the other. Lives on that thread's stack. */
@@ -20,6 +24,8 @@ struct registry_call {
 	const struct reference *reference;
 	const struct digest *digest; /* wanted; NULL: whatever the tag names */
 	uint64_t max_size;           /* of the body */
+	const char *path;            /* of CALL_REFERRERS, below the repository */
+	bool may_be_absent;          /* that nobody has it is no failure of a host */
 
 	/* The answer. */
 	char media_type[128]; /* without parameters; "" when the host did not say */
@@ -43,6 +49,10 @@ struct registry_call {
 	bool checking;         /* on a worker */
 	struct retry retry;
 	struct exchange *exchange; /* under way, or NULL */
+	char *link;                /* owned: the Link header of a page, or NULL */
+	char *next;                /* owned: URL of the next page, or NULL */
+	unsigned n_pages;          /* that came from this host */
+	struct buffer pages;       /* owned: those before this one, as one */
 	struct failure_list failures;
 	struct error check_err;
 
@@ -58,6 +68,13 @@ MUST_CHECK int registry_call_perform(struct registry_call *call, struct error *e
 
 /* call_answer.c */
 extern const struct exchange_callbacks call_callbacks;
+
+/* call_pages.c: a page came from @url. Whether there is another one, and its place. */
+MUST_CHECK int call_take_link(struct registry_call *call, const char *url, struct error *err);
+/* Worker: adds the page in body to those before it, all of which are in body then. */
+MUST_CHECK int call_join_pages(struct registry_call *call, struct error *err);
+/* Forgets all pages. */
+void call_drop_pages(struct registry_call *call);
 
 /* call.c: what an answer leads to. */
 void call_answered(struct registry_call *call, const struct exchange_result *result);

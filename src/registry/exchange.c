@@ -56,6 +56,7 @@ static void finish(struct exchange *exchange, struct exchange_result *result)
 	result->n_received = exchange->n_received;
 	result->retry_after_ns = exchange->retry_after_ns;
 	result->target = exchange->redirected ? exchange->url : NULL;
+	result->url = exchange->url;
 	exchange->callbacks->on_done(exchange->arg, result);
 	exchange_free(exchange);
 }
@@ -188,18 +189,11 @@ static bool is_redirect(const struct exchange *exchange)
 
 static int resolve_location(struct exchange *exchange, struct error *err)
 {
-	CLEANUP(url_free) struct url from = {0};
-	CLEANUP(url_free) struct url to = {0};
-	CLEANUP(buffer_free) struct buffer next = {0};
+	CLEANUP(cleanup_free) char *next = NULL;
 
-	if (url_parse(exchange->url, &from, err) < 0 ||
-		url_resolve(&from, exchange->location, &to, err) < 0 ||
-		url_format(&to, &next, err) < 0)
+	if (exchange_resolve(exchange->entry, exchange->url, exchange->location, &next, err) < 0)
 		return -1;
-	if (strcmp(from.scheme, "https") == 0 && strcmp(to.scheme, "http") == 0 &&
-		!exchange->set->client->plain_http)
-		return error_set(err, ERROR_UNSUPPORTED, "refused its redirect from https to http");
-	return exchange_set_target(exchange, (const char *)next.data, err);
+	return exchange_set_target(exchange, next, err);
 }
 
 static void follow_redirect(struct exchange *exchange)

@@ -39,6 +39,7 @@ struct exchange_result {
 	uint64_t wait_ns;        /* from request to answer, of the last request */
 	uint64_t total_ns;       /* of the last request */
 	const char *target;      /* where redirects led, or NULL; valid until on_done returns */
+	const char *url;         /* what was asked last; valid until on_done returns */
 };
 
 struct exchange_callbacks {
@@ -56,6 +57,15 @@ MUST_CHECK int exchange_start(const struct exchange_options *options,
 
 /* No callback from now on. */
 void exchange_cancel(struct exchange *exchange);
+
+/**
+ * exchange_resolve() - where an answer of a host leads.
+ * @url:       what was asked.
+ * @reference: of a Location or Link header; hostile.
+ * @out:       an absolute URL, owned by the caller; never plain http from https.
+ */
+MUST_CHECK int exchange_resolve(const struct host_entry *entry, const char *url,
+	const char *reference, char **out, struct error *err);
 
 /* host_state.c: adds the result to what is known about the host. */
 void host_entry_count(struct host_entry *entry, const struct exchange_result *result);

@@ -76,6 +76,24 @@ int exchange_set_target(struct exchange *exchange, const char *target, struct er
 	return 0;
 }
 
+int exchange_resolve(const struct host_entry *entry, const char *url, const char *reference,
+	char **out, struct error *err)
+{
+	CLEANUP(url_free) struct url from = {0};
+	CLEANUP(url_free) struct url to = {0};
+	struct buffer next = {0};
+
+	if (url_parse(url, &from, err) < 0 || url_resolve(&from, reference, &to, err) < 0)
+		return -1;
+	if (strcmp(from.scheme, "https") == 0 && strcmp(to.scheme, "http") == 0 &&
+		!entry->set->client->plain_http)
+		return error_set(err, ERROR_UNSUPPORTED, "refused its redirect from https to http");
+	if (url_format(&to, &next, err) < 0)
+		return -1;
+	*out = (char *)next.data;
+	return 0;
+}
+
 static size_t collect_headers(const struct exchange *exchange, struct http_header *out)
 {
 	const struct host *host = exchange->entry->config;

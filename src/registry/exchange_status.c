@@ -27,6 +27,8 @@ static enum error_kind kind_of(int status)
 		return ERROR_FORMAT;
 	case 429:
 		return ERROR_RATE_LIMITED;
+	case 501:
+		return ERROR_UNSUPPORTED;
 	default:
 		return status >= 500 ? ERROR_UNAVAILABLE : ERROR_UNSUPPORTED;
 	}

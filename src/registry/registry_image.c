@@ -63,6 +63,15 @@ static int get_range(struct image_source *base, const struct descriptor *descrip
 		image->client, &image->reference, descriptor, off, size, out, err);
 }
 
+static int get_referrers(struct image_source *base, const struct digest *subject,
+	const char *artifact_type, struct buffer *out, struct error *err)
+{
+	const struct registry_image *image = image_of(base);
+
+	return registry_get_referrers(
+		image->client, &image->reference, subject, artifact_type, out, err);
+}
+
 static int open_blob(struct image_source *base, const struct descriptor *descriptor,
 	struct source **out, struct error *err)
 {
@@ -81,6 +90,7 @@ static const struct image_source_ops ops = {
 	.get_manifest = get_manifest,
 	.get_blob = get_blob,
 	.get_range_unverified = get_range,
+	.get_referrers = get_referrers,
 	.open_blob = open_blob,
 	.free = image_free,
 };

@@ -175,9 +175,63 @@ static void nothing_is_added_to_what_is_no_index(void **state)
 	assert_int_equal(out.size, 0);
 }
 
+static void two_lists_become_one_in_order(void **state)
+{
+	(void)state;
+	CLEANUP(buffer_free) struct buffer out = {0};
+	CLEANUP(referrers_freep) struct referrers *referrers = NULL;
+	const char *more = LIST(ENTRY(HEX_B, ""));
+	struct error err = {0};
+
+	assert_int_equal(referrers_join(NULL, 0, more, strlen(more), &out, &err), 0);
+	assert_string_equal((const char *)out.data, more);
+	out.size = 0;
+	assert_int_equal(
+		referrers_join(two_types, strlen(two_types), more, strlen(more), &out, &err), 0);
+	referrers = parse((const char *)out.data, NULL);
+	assert_int_equal(referrers->n, 3);
+	assert_string_equal(referrers->list[0].artifact_type, "a/x");
+	assert_null(referrers->list[2].artifact_type);
+	assert_int_equal(referrers_join(NULL, 0, "{}", 2, &out, &err), -1);
+	assert_int_equal(err.kind, ERROR_FORMAT);
+}
+
+static void a_manifest_is_listed_if_its_subject_is_the_one(void **state)
+{
+	(void)state;
+	static const char *const documents[] = {
+		"{\"artifactType\":\"t\",\"subject\":{\"digest\":\"sha256:" HEX_A "\"}}",
+		"{\"config\":{\"mediaType\":\"t\"},\"subject\":{\"digest\":\"sha256:" HEX_A "\"}}",
+		"{\"artifactType\":\"t\",\"subject\":{\"digest\":\"sha256:" HEX_B "\"}}",
+		"{\"artifactType\":\"t\"}",
+		"[]",
+	};
+	struct descriptor descriptor = {.media_type = (char *)MEDIA_TYPE_OCI_MANIFEST, .size = 9};
+	struct digest subject;
+	struct error err = {0};
+
+	assert_int_equal(digest_parse("sha256:" HEX_A, &subject, &err), 0);
+	descriptor.digest = subject;
+	for (size_t i = 0; i < 5; i++) {
+		CLEANUP(buffer_free) struct buffer out = {0};
+		struct buffer document = {
+			.data = (uint8_t *)documents[i], .size = strlen(documents[i])};
+		bool added;
+
+		assert_int_equal(referrers_add_manifest(NULL, 0, &subject, &document, &descriptor,
+					 &out, &added, &err),
+			0);
+		assert_int_equal(added, i < 2);
+		if (added)
+			assert_non_null(strstr((char *)out.data, "\"artifactType\":\"t\""));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_lists_become_one_in_order),
+		cmocka_unit_test(a_manifest_is_listed_if_its_subject_is_the_one),
 		cmocka_unit_test(only_referrers_of_the_wanted_type_are_listed),
 		cmocka_unit_test(a_referrer_that_does_not_say_its_type_has_to_be_asked),
 		cmocka_unit_test(broken_entries_count_only_if_they_are_wanted),

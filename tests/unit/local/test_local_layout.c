@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "format/oci_layout.h"
+#include "format/referrers.h"
 #include "oci/manifest.h"
 
 #define MANIFEST_TEXT "{\"schemaVersion\": 2, \"layers\": []}"
@@ -223,9 +224,74 @@ static void a_content_store_is_found_from_its_own_root_or_that_of_containerd(voi
 
 #define LAYOUT_TEST(name) cmocka_unit_test_setup_teardown(name, local_setup, local_teardown)
 
+#define ENTRY(more)                                                                                \
+	"{\"mediaType\": \"" MEDIA_TYPE_OCI_MANIFEST "\", \"digest\": \"%s\", \"size\": %ju" more  \
+	"}"
+
+/* A manifest that refers to another one. */
+static struct descriptor put_referrer(
+	struct local_fixture *f, const struct digest *subject, const char *type)
+{
+	char text[400], digest[DIGEST_TEXT_SIZE];
+
+	(void)snprintf(text, sizeof(text),
+		"{\"schemaVersion\": 2, \"artifactType\": \"%s\", \"layers\": [], \"subject\": "
+		"{\"mediaType\": \"" MEDIA_TYPE_OCI_MANIFEST
+		"\", \"digest\": \"%s\", \"size\": 2}}",
+		type, digest_format(subject, digest));
+	return put_blob(f, "l", DIGEST_SHA256, text, strlen(text));
+}
+
+static void a_layout_lists_what_refers_to_an_image(void **state)
+{
+	struct local_fixture *f = *state;
+	CLEANUP(image_source_freep) struct image_source *image = open_image(f, "oci:%s/l:v1");
+	CLEANUP(buffer_free) struct buffer list = {0};
+	CLEANUP(referrers_freep) struct referrers *referrers = NULL;
+	struct descriptor manifest =
+		put_blob(f, "l", DIGEST_SHA256, MANIFEST_TEXT, strlen(MANIFEST_TEXT));
+	struct descriptor other = put_blob(f, "l", DIGEST_SHA256, "{}", 2);
+	struct descriptor one = put_referrer(f, &manifest.digest, "t/one");
+	struct descriptor two = put_referrer(f, &manifest.digest, "t/two");
+	struct descriptor none = put_referrer(f, &other.digest, "t/one");
+	struct descriptor tagged;
+	char text[3000], digests[5][DIGEST_TEXT_SIZE], tag[REFERRERS_TAG_SIZE];
+	struct error err = {0};
+
+	put_index(f, "l", &manifest);
+	assert_int_equal(
+		image->ops->get_referrers(image, &manifest.digest, "t/one", &list, &err), 0);
+	assert_int_equal(list.size, 0);
+
+	(void)snprintf(text, sizeof(text), "{\"schemaVersion\": 2, \"manifests\": [" ENTRY("") "]}",
+		digest_format(&two.digest, digests[0]), (uintmax_t)two.size);
+	tagged = put_blob(f, "l", DIGEST_SHA256, text, strlen(text));
+	(void)snprintf(text, sizeof(text),
+		"{\"schemaVersion\": 2, \"manifests\": [" ENTRY("") "," ENTRY("") "," ENTRY(
+			"") "," ENTRY(", \"annotations\": {\"" OCI_LAYOUT_REF_NAME_ANNOTATION
+				      "\": \"%s\"}") "," ENTRY("") "]}",
+		digest_format(&manifest.digest, digests[0]), (uintmax_t)manifest.size,
+		digest_format(&one.digest, digests[1]), (uintmax_t)one.size,
+		digest_format(&none.digest, digests[2]), (uintmax_t)none.size,
+		digest_format(&tagged.digest, digests[3]), (uintmax_t)tagged.size,
+		referrers_tag(&manifest.digest, tag),
+		"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		(uintmax_t)5);
+	put_text(f, "l/index.json", text);
+	if (image->ops->get_referrers(image, &manifest.digest, "t/one", &list, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(referrers_parse(list.data, list.size, NULL, &referrers, &err), 0);
+	assert_int_equal(referrers->n, 2);
+	assert_true(digest_equal(&referrers->list[0].descriptor.digest, &two.digest));
+	assert_true(digest_equal(&referrers->list[1].descriptor.digest, &one.digest));
+	assert_string_equal(referrers->list[1].artifact_type, "t/one");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_layout_lists_what_refers_to_an_image, local_setup, local_teardown),
 		LAYOUT_TEST(a_layout_gives_its_image_by_tag_and_digest),
 		LAYOUT_TEST(a_layout_is_asked_again_each_time),
 		LAYOUT_TEST(what_is_no_layout_is_told_from_what_is_broken),
