@@ -51,6 +51,7 @@ struct image_options {
 	const struct digest *layer; /* the tree of this layer alone; NULL for the whole image */
 	enum pull_policy pull;
 	bool allow_unverified; /* layers without a digest of their table of contents */
+	bool trust_indexes;    /* of layers without one, as the image's repository has them */
 	bool prefetch;
 	bool background;
 

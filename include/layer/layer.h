@@ -15,13 +15,37 @@
  * Reference counted; any thread. */
 struct layer;
 
+/* Why what an index says is believed. */
+enum layer_trust {
+	/* The manifest names its digest, or it was made here from a blob with the manifest's digest
+	 * and the config's diffID. */
+	LAYER_AUTHENTIC,
+	LAYER_REPOSITORY_TRUSTED, /* somebody who may write to the image's repository says so */
+	LAYER_UNVERIFIED,         /* the user wants it so */
+	LAYER_CONTRADICTED,       /* it was trusted and did not tell the truth: nothing is read */
+};
+
+/* "authentic" and the like. */
+const char *layer_trust_name(enum layer_trust trust);
+
+/* Who says what is in a layer with LAYER_REPOSITORY_TRUSTED or LAYER_CONTRADICTED. */
+enum layer_claimant { LAYER_CLAIMED_BY_NOBODY, LAYER_CLAIMED_BY_VARVE, LAYER_CLAIMED_BY_SOCI };
+
+/* "varve" and the like; "" for nobody. */
+const char *layer_claimant_name(enum layer_claimant claimant);
+
+/* What is claimed of a layer; private. */
+struct layer_claim;
+
 /* What a layer is made of. */
 struct layer_options {
-	struct store *store;                 /* borrowed, outlives the layer */
-	struct fetcher *fetcher;             /* borrowed */
-	struct loop *loop;                   /* the net loop; borrowed */
-	struct workers *workers;             /* borrowed */
-	struct layer_index *index;           /* owned by the layer on success */
+	struct store *store;       /* borrowed, outlives the layer */
+	struct fetcher *fetcher;   /* borrowed */
+	struct loop *loop;         /* the net loop; borrowed */
+	struct workers *workers;   /* borrowed */
+	struct layer_index *index; /* owned by the layer on success */
+	enum layer_trust trust;
+	struct layer_claim *claim; /* owned by the layer on success; NULL unless trusted */
 	const struct descriptor *descriptor; /* copied */
 	struct source **sources;             /* owned by the layer on success */
 	size_t n_sources;
@@ -41,6 +65,15 @@ void layer_unrefp(struct layer **layer);
 const struct layer_index *layer_index_of(const struct layer *layer);
 const struct descriptor *layer_descriptor(const struct layer *layer);
 struct layer_store *layer_store_of(struct layer *layer);
+
+/* How far its index is trusted now. */
+struct layer_trust_state {
+	enum layer_trust trust;
+	enum layer_claimant by;
+	struct digest document; /* of the claim, if there is or was one; else algorithm 0 */
+};
+/* Any thread. */
+void layer_trust_state(struct layer *layer, struct layer_trust_state *out);
 
 /* As fetch_layer_set_background(). */
 void layer_set_background(struct layer *layer, bool on);

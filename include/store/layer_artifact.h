@@ -28,6 +28,10 @@ MUST_CHECK int layer_artifact_put(struct store *store, const struct digest *blob
 	const char *format, const uint8_t key[32], const struct digest *digest, const void *data,
 	size_t size, struct error *err);
 
+/* The file alone, for who has a record of his own. */
+MUST_CHECK int layer_artifact_keep(struct store *store, const uint8_t key[32], const void *data,
+	size_t size, struct error *err);
+
 /* The digest of the artifact that was kept last; *found false when there was none. */
 MUST_CHECK int layer_artifact_find(struct store *store, const struct digest *blob,
 	const char *format, bool *found, struct digest *out, struct error *err);

@@ -8,6 +8,7 @@ _varve_options() {
 	mount)
 		echo --detach --layer= --platform= --store= --quota= --rw --face= --suid --dev \
 			--allow-other --prefetch= --no-background --background-limit= --pull= \
+			--trust-indexes= \
 			--hosts-dir= --plain-http --username= --password-stdin --allow-unverified \
 			--read-timeout= --memory-limit= --verbose --quiet --json --help
 		;;
@@ -35,6 +36,7 @@ _varve_value() {
 	case $1 in
 	--face) _varve_reply $'auto\nerofs\nfuse' ;;
 	--prefetch) _varve_reply $'auto\non\noff' ;;
+	--trust-indexes) _varve_reply $'repository\nnone' ;;
 	--pull) _varve_reply $'always\nmissing\nnever' ;;
 	--store | --hosts-dir) _varve_files -d ;;
 	--layer | --platform | --quota | --background-limit | --username | --read-timeout | \

@@ -8,6 +8,9 @@
 
 /* The parts of `varve mount`. */
 
+/* The order of --trust-indexes. */
+enum index_trust { TRUST_REPOSITORY, TRUST_NONE };
+
 /* As typed. */
 struct mount_arguments {
 	struct common_arguments common; /* first */
@@ -26,7 +29,8 @@ struct mount_arguments {
 	int prefetch;
 	bool no_background;
 	uint64_t background_limit;
-	int pull; /* enum pull_policy */
+	int pull;          /* enum pull_policy */
+	int trust_indexes; /* enum index_trust */
 	bool allow_unverified;
 	uint64_t read_timeout_ns;
 	struct option_quota quota;

@@ -4,6 +4,7 @@
 
 static const char *const faces[] = {"auto", "erofs", "fuse", NULL};
 static const char *const prefetches[] = {"auto", "on", "off", NULL};
+static const char *const trusts[] = {"repository", "none", NULL};
 static const char *const pulls[] = {"always", "missing", "never", NULL};
 
 _Static_assert(FACE_AUTO == 0 && FACE_EROFS == 1 && FACE_FUSE == 2, "order of --face");
@@ -43,6 +44,11 @@ const struct option_spec mount_options[] = {
 		"when the registry is asked what a tag means; if it does not answer, the last "
 		"answer counts, with a warning",
 		"always"},
+	{"trust-indexes", 0, OPTION_CHOICE, AT(trust_indexes), NULL, trusts,
+		"whether a layer without a table of contents is mounted with an index that "
+		"somebody "
+		"has put beside the image; what it says is checked when the layer is complete",
+		"repository"},
 	{"hosts-dir", 0, OPTION_TEXT, AT(hosts_dirs), "DIRS", NULL,
 		"colon-separated directories of hosts.toml files",
 		"/etc/containerd/certs.d:/etc/docker/certs.d"},

@@ -22,24 +22,25 @@ struct assembly {
 	struct image_manifest image;
 	const struct descriptor *descriptors; /* of the chosen layers, lowest first */
 	size_t n_layers;
-	struct layer_index **indexes; /* owned until their layer is open */
-	struct layer **layers;        /* a reference each */
+	struct indexed_layer *indexed; /* owned until their layer is open */
+	struct layer **layers;         /* a reference each */
 	uint32_t *layer_ids;
-	bool unverified;
+	bool unverified; /* some layer is */
 };
 
 static void assembly_clear(struct assembly *assembly)
 {
 	for (size_t i = 0; i < assembly->n_layers; i++) {
-		if (assembly->indexes)
-			layer_index_close(assembly->indexes[i]);
+		if (assembly->indexed)
+			indexed_layer_clear(&assembly->indexed[i]);
 		if (assembly->layers)
 			layer_unref(assembly->layers[i]);
 	}
-	free(assembly->indexes);
+	free(assembly->indexed);
 	free(assembly->layers);
 	free(assembly->layer_ids);
 	image_manifest_clear(&assembly->image);
+	image_artifacts_free(assembly->opening.artifacts);
 	image_source_free(assembly->opening.source);
 }
 
@@ -128,7 +129,9 @@ static int open_new_layer(struct assembly *assembly, size_t i, struct error *err
 		.fetcher = context->fetcher,
 		.loop = context->loop,
 		.workers = context->workers,
-		.index = assembly->indexes[i],
+		.index = assembly->indexed[i].index,
+		.trust = assembly->indexed[i].trust,
+		.claim = assembly->indexed[i].claim,
 		.descriptor = &assembly->descriptors[i],
 		.sources = sources,
 		.prefetch = assembly->opening.options->prefetch,
@@ -138,7 +141,7 @@ static int open_new_layer(struct assembly *assembly, size_t i, struct error *err
 	if (layer_blob_sources(&assembly->opening, &assembly->descriptors[i], sources,
 		    &options.n_sources, err) == 0 &&
 		layer_open(&options, &assembly->layers[i], err) == 0) {
-		assembly->indexes[i] = NULL;
+		assembly->indexed[i] = (struct indexed_layer){0};
 		return 0;
 	}
 	for (size_t j = 0; j < options.n_sources; j++)
@@ -163,8 +166,8 @@ static int open_layer(struct assembly *assembly, size_t i, struct error *err)
 	char text[DIGEST_TEXT_SIZE];
 	char path[512];
 
-	if (index_path(assembly, "layers", assembly->indexes[i]->key, path, sizeof(path), err) <
-			0 ||
+	if (index_path(assembly, "layers", assembly->indexed[i].index->key, path, sizeof(path),
+		    err) < 0 ||
 		tree_id_of_file(assembly, path, &assembly->layer_ids[i], err) < 0)
 		return -1;
 	known = find_open_layer(assembly, i);
@@ -341,18 +344,22 @@ static int assemble(struct assembly *assembly, struct tree **tree, struct error 
 {
 	report(assembly, IMAGE_RESOLVING, 0);
 	if (open_source(assembly, err) < 0 ||
+		image_artifacts_new(&assembly->opening.artifacts, err) < 0 ||
 		image_manifest_find(&assembly->opening, &assembly->image, err) < 0 ||
 		choose_layers(assembly, err) < 0)
 		return -1;
 
-	assembly->indexes = calloc(assembly->n_layers + 1, sizeof(struct layer_index *));
+	assembly->opening.image = &assembly->image;
+	assembly->indexed = calloc(assembly->n_layers + 1, sizeof(struct indexed_layer));
 	assembly->layers = calloc(assembly->n_layers + 1, sizeof(struct layer *));
 	assembly->layer_ids = calloc(assembly->n_layers + 1, sizeof(uint32_t));
-	if (!assembly->indexes || !assembly->layers || !assembly->layer_ids)
+	if (!assembly->indexed || !assembly->layers || !assembly->layer_ids)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for the layers of an image");
 	if (image_layer_indexes(&assembly->opening, assembly->image.manifest, assembly->descriptors,
-		    assembly->n_layers, assembly->indexes, &assembly->unverified, err) < 0)
+		    assembly->n_layers, assembly->indexed, err) < 0)
 		return -1;
+	for (size_t i = 0; i < assembly->n_layers; i++)
+		assembly->unverified |= assembly->indexed[i].trust == LAYER_UNVERIFIED;
 	for (size_t i = 0; i < assembly->n_layers; i++) {
 		if (open_layer(assembly, i, err) < 0)
 			return -1;

@@ -5,15 +5,21 @@
 
 #include "base/bytes.h"
 #include "chunk/image_source.h"
+#include "claim_internal.h"
 #include "format/detect.h"
 #include "index/layer_index.h"
 #include "layer/image.h"
+
+struct image_manifest;
+struct image_artifacts;
 
 /* An image on its way to its tree. */
 struct image_opening {
 	const struct image_context *context;
 	const struct image_options *options;
-	struct image_source *source; /* where it comes from */
+	struct image_source *source;        /* where it comes from */
+	const struct image_manifest *image; /* once its manifest is known */
+	struct image_artifacts *artifacts;  /* that refer to it */
 };
 
 /* What an image is made of, once its manifest is known. */
@@ -81,18 +87,74 @@ MUST_CHECK int layer_table_find(const struct layer_blob *blob,
 MUST_CHECK int layer_table_find_external(
 	const struct layer_blob *blob, struct buffer *out, struct error *err);
 
-/* image_layer_pass.c: the index of a layer that has no table of contents. Its blob is read as a
- * whole unless that has been done before. */
+/* The index of a layer, and why it is believed. */
+struct indexed_layer {
+	struct layer_index *index; /* owned */
+	enum layer_trust trust;
+	struct layer_claim *claim; /* owned; NULL unless trusted */
+};
+
+void indexed_layer_clear(struct indexed_layer *layer);
+
+/* image_layer_spans.c: layers that are made of an index of spans. */
+enum codec layer_spans_codec(enum layer_format format);
+
+/* What the decoded layer has to be, as the image's config says. */
+MUST_CHECK int layer_spans_diff_id(
+	const struct layer_blob *blob, struct digest *out, struct error *err);
+
+/* @index: its files have their pieces; @has_digests: and these have digests of their own. */
+MUST_CHECK int layer_spans_build(const struct layer_blob *blob, const struct span_index *index,
+	bool has_digests, const uint8_t key[INDEX_KEY_SIZE], struct layer_index **out,
+	struct error *err);
+
+/* Which record of this store led to the index of a layer. */
+enum layer_spans_record {
+	SPANS_OF_PASS, /* made here, from the whole layer */
+	SPANS_CHECKED, /* claimed, and found to be true of the whole layer */
+	SPANS_CLAIMED, /* by somebody in the image's repository, and only used for images of that */
+};
+
+/* The key of the index of @document. */
+MUST_CHECK int layer_spans_key(const struct layer_blob *blob, const struct detected_layer *detected,
+	enum layer_spans_record record, const struct digest *document, uint8_t key[INDEX_KEY_SIZE],
+	struct error *err);
+
+/* out->index stays NULL when there is no such record, or nothing is left of what it leads to. */
+MUST_CHECK int layer_spans_find(const struct layer_blob *blob,
+	const struct detected_layer *detected, enum layer_spans_record record,
+	struct indexed_layer *out, struct error *err);
+
+/* Remembers a claim for the next mount of an image of this repository. */
+MUST_CHECK int layer_spans_put_claim(const struct layer_blob *blob,
+	const struct detected_layer *detected, const struct layer_claim *claim,
+	const uint8_t key[INDEX_KEY_SIZE], struct error *err);
+
+/* image_layer_pass.c: reads the blob as a whole, unless somebody else has just done that. */
 MUST_CHECK int image_layer_pass(const struct layer_blob *blob,
-	const struct detected_layer *detected, struct layer_index **out, struct error *err);
+	const struct detected_layer *detected, struct indexed_layer *out, struct error *err);
+
+/* image_layer_claimed.c: the index that somebody in the repository claims to be that of the layer.
+ * out->index stays NULL when there is none that can be used, which is said in the log. */
+MUST_CHECK int image_layer_claimed(const struct layer_blob *blob,
+	const struct detected_layer *detected, struct indexed_layer *out, struct error *err);
+
+/* image_artifacts.c: the indexes that refer to the image, asked for once and kept for all its
+ * layers. */
+MUST_CHECK int image_artifacts_new(struct image_artifacts **out, struct error *err);
+void image_artifacts_free(struct image_artifacts *artifacts);
+
+/* The nth file that is said to be the index of the layer, counted from 0; NULL when there are no
+ * more. A source that cannot be asked has none, and the log says so. */
+const struct descriptor *image_artifacts_find(const struct layer_blob *blob, size_t nth);
 
 /* image_layer_index.c: the index of one layer, opened from the store or made from what the
- * source has. *unverified is set when it was accepted without a digest. */
-MUST_CHECK int image_layer_index(const struct layer_blob *blob, struct layer_index **out,
-	bool *unverified, struct error *err);
+ * source has. */
+MUST_CHECK int image_layer_index(
+	const struct layer_blob *blob, struct indexed_layer *out, struct error *err);
 
-/* image_layers.c: the indexes of several layers of the manifest at once; indexes[i] is set for each
+/* image_layers.c: the indexes of several layers of the manifest at once; indexed[i] is set for each
  * on success. */
 MUST_CHECK int image_layer_indexes(const struct image_opening *opening,
 	const struct manifest *manifest, const struct descriptor *layers, size_t n_layers,
-	struct layer_index **indexes, bool *unverified, struct error *err);
+	struct indexed_layer *indexed, struct error *err);

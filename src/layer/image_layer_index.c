@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index of one layer: found in the store by the digest of its table of contents, built from
- * that table, or made by a pass over a layer that has none. */
+ * that table, or of a layer that has none: made from what was found by a pass over it, or from what
+ * somebody claims of it. */
 #include "image_internal.h"
 
 #include "base/log.h"
@@ -114,36 +115,45 @@ static int trusted_index(const struct layer_blob *blob, const struct detected_la
 	return layer_index_open(layers_fd, key, out, err);
 }
 
-/* Of a layer without a table of contents that the manifest vouches for: nothing that it says of
- * itself counts, unless the user takes that for enough. */
+/* Of a layer without a table of contents that the manifest vouches for: what it says of itself
+ * counts only if the user takes that for enough. What was read here comes before what others say,
+ * and that before reading all of it. */
 static int plain_index(const struct layer_blob *blob, const struct detected_layer *detected,
-	struct layer_index **out, bool *unverified, struct error *err)
+	struct indexed_layer *out, struct error *err)
 {
 	bool found = false;
 
 	if (blob->opening->options->allow_unverified &&
-		unverified_index(blob, detected, &found, out, err) < 0)
+		unverified_index(blob, detected, &found, &out->index, err) < 0)
 		return -1;
-	if (!found)
-		return image_layer_pass(blob, detected, out, err);
-	*unverified = true;
-	return 0;
+	if (found) {
+		out->trust = LAYER_UNVERIFIED;
+		return 0;
+	}
+	if (layer_spans_find(blob, detected, SPANS_CHECKED, out, err) < 0)
+		return -1;
+	if (!out->index && layer_spans_find(blob, detected, SPANS_OF_PASS, out, err) < 0)
+		return -1;
+	if (!out->index && blob->opening->options->trust_indexes &&
+		image_layer_claimed(blob, detected, out, err) < 0)
+		return -1;
+	return out->index ? 0 : image_layer_pass(blob, detected, out, err);
 }
 
-int image_layer_index(const struct layer_blob *blob, struct layer_index **out, bool *unverified,
-	struct error *err)
+int image_layer_index(const struct layer_blob *blob, struct indexed_layer *out, struct error *err)
 {
 	bool allow_unverified = blob->opening->options->allow_unverified;
 	struct detected_layer detected;
 
+	*out = (struct indexed_layer){.trust = LAYER_AUTHENTIC};
 	if (detect_layer(blob->descriptor, &detected, err) < 0)
 		return -1;
 	if (!layer_format_has_toc(detected.format))
-		return plain_index(blob, &detected, out, unverified, err);
-	if (trusted_index(blob, &detected, false, out, err) == 0)
+		return plain_index(blob, &detected, out, err);
+	if (trusted_index(blob, &detected, false, &out->index, err) == 0)
 		return 0;
 	if (err->kind != ERROR_UNSUPPORTED || !allow_unverified)
 		return -1;
-	*unverified = true;
-	return trusted_index(blob, &detected, true, out, err);
+	out->trust = LAYER_UNVERIFIED;
+	return trusted_index(blob, &detected, true, &out->index, err);
 }

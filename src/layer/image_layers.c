@@ -12,18 +12,16 @@ struct job {
 	const struct manifest *manifest;
 	const struct descriptor *layers;
 	size_t n_layers;
-	struct layer_index **indexes;
+	struct indexed_layer *indexed;
 	struct layer_turns turns;
 	pthread_mutex_t lock;
 	size_t next; /* guarded by lock, like the rest */
 	size_t n_ready;
-	bool unverified;
 	bool failed;
 	struct error err; /* the first */
 };
 
-static void finish_layer(
-	struct job *job, size_t i, int result, bool unverified, const struct error *err)
+static void finish_layer(struct job *job, size_t i, int result, const struct error *err)
 {
 	const struct image_options *options = job->opening->options;
 	char text[DIGEST_TEXT_SIZE];
@@ -31,7 +29,6 @@ static void finish_layer(
 	pthread_mutex_lock(&job->lock);
 	if (result == 0) {
 		job->n_ready++;
-		job->unverified |= unverified;
 		if (options->progress)
 			options->progress(
 				options->arg, IMAGE_INDEXING, job->n_ready, job->n_layers);
@@ -50,7 +47,6 @@ static void *run(void *arg)
 
 	for (;;) {
 		struct error err = {0};
-		bool unverified = false;
 		size_t i;
 		int result;
 
@@ -63,14 +59,14 @@ static void *run(void *arg)
 						   .manifest = job->manifest,
 						   .descriptor = &job->layers[i],
 						   .turns = &job->turns},
-			&job->indexes[i], &unverified, &err);
-		finish_layer(job, i, result, unverified, &err);
+			&job->indexed[i], &err);
+		finish_layer(job, i, result, &err);
 	}
 }
 
 int image_layer_indexes(const struct image_opening *opening, const struct manifest *manifest,
-	const struct descriptor *layers, size_t n_layers, struct layer_index **indexes,
-	bool *unverified, struct error *err)
+	const struct descriptor *layers, size_t n_layers, struct indexed_layer *indexed,
+	struct error *err)
 {
 	struct job job = {
 		.opening = opening,
@@ -78,7 +74,7 @@ int image_layer_indexes(const struct image_opening *opening, const struct manife
 		.turns.reporting = &job.lock,
 		.layers = layers,
 		.n_layers = n_layers,
-		.indexes = indexes,
+		.indexed = indexed,
 	};
 	pthread_t threads[MAX_THREADS];
 	size_t n_threads = 0;
@@ -95,7 +91,6 @@ int image_layer_indexes(const struct image_opening *opening, const struct manife
 	(void)pthread_mutex_destroy(&job.turns.reading);
 	(void)pthread_mutex_destroy(&job.lock);
 
-	*unverified |= job.unverified;
 	if (job.failed) {
 		if (err)
 			*err = job.err;

@@ -70,6 +70,7 @@ static void layer_destroy(struct layer *layer)
 	layer_store_close(layer->store);
 	layer_index_close(layer->index);
 	descriptor_clear(&layer->descriptor);
+	layer_claim_free(layer->claim);
 	(void)pthread_mutex_destroy(&layer->failures_lock);
 	free(layer);
 }
@@ -83,6 +84,7 @@ int layer_open(const struct layer_options *options, struct layer **out, struct e
 	atomic_init(&layer->refs, 1);
 	layer->loop = options->loop;
 	layer->workers = options->workers;
+	atomic_init(&layer->trust, options->trust);
 	(void)pthread_mutex_init(&layer->failures_lock, NULL);
 	if (descriptor_copy(options->descriptor, &layer->descriptor, err) < 0) {
 		(void)pthread_mutex_destroy(&layer->failures_lock);
@@ -101,6 +103,7 @@ int layer_open(const struct layer_options *options, struct layer **out, struct e
 		layer_destroy(layer);
 		return -1;
 	}
+	layer->claim = options->claim;
 	*out = layer;
 	return 0;
 }
@@ -135,6 +138,38 @@ const struct descriptor *layer_descriptor(const struct layer *layer)
 struct layer_store *layer_store_of(struct layer *layer)
 {
 	return layer->store;
+}
+
+void layer_trust_state(struct layer *layer, struct layer_trust_state *out)
+{
+	*out = (struct layer_trust_state){.trust = atomic_load(&layer->trust)};
+	if (layer->claim) {
+		out->by = layer->claim->by;
+		out->document = layer->claim->digest;
+	}
+}
+
+const char *layer_trust_name(enum layer_trust trust)
+{
+	static const char *const names[] = {
+		[LAYER_AUTHENTIC] = "authentic",
+		[LAYER_REPOSITORY_TRUSTED] = "repository-trusted",
+		[LAYER_UNVERIFIED] = "unverified",
+		[LAYER_CONTRADICTED] = "contradicted",
+	};
+
+	return names[trust];
+}
+
+const char *layer_claimant_name(enum layer_claimant claimant)
+{
+	static const char *const names[] = {
+		[LAYER_CLAIMED_BY_NOBODY] = "",
+		[LAYER_CLAIMED_BY_VARVE] = "varve",
+		[LAYER_CLAIMED_BY_SOCI] = "soci",
+	};
+
+	return names[claimant];
 }
 
 void layer_set_background(struct layer *layer, bool on)

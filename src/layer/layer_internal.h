@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "claim_internal.h"
 #include "layer/layer.h"
 
 struct layer {
@@ -15,6 +16,8 @@ struct layer {
 	struct layer_store *store; /* owned */
 	struct fetch_layer *fetch; /* owned */
 	struct descriptor descriptor;
+	struct layer_claim *claim; /* owned; NULL: nobody claims anything */
+	_Atomic enum layer_trust trust;
 
 	pthread_mutex_t failures_lock;
 	struct layer_failure

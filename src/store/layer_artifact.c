@@ -29,12 +29,10 @@ static int record_name(
 	return 0;
 }
 
-int layer_artifact_put(struct store *store, const struct digest *blob, const char *format,
-	const uint8_t key[32], const struct digest *digest, const void *data, size_t size,
+int layer_artifact_keep(struct store *store, const uint8_t key[32], const void *data, size_t size,
 	struct error *err)
 {
-	const struct store_ref ref = {.digest = *digest, .resolved_s = clock_wall_s()};
-	char file[FILE_NAME_SIZE], name[DIGEST_TEXT_SIZE + 64];
+	char file[FILE_NAME_SIZE];
 
 	if (size > LAYER_ARTIFACT_LIMIT)
 		return error_set(err, ERROR_UNSUPPORTED,
@@ -44,8 +42,18 @@ int layer_artifact_put(struct store *store, const struct digest *blob, const cha
 		return error_set(
 			err, ERROR_READ_ONLY, "store %s is on a read-only file system", store->dir);
 	layer_file_name(key, ARTIFACT_SUFFIX, file);
+	return file_replace(store->layers_fd, file, data, size, 0600, err);
+}
+
+int layer_artifact_put(struct store *store, const struct digest *blob, const char *format,
+	const uint8_t key[32], const struct digest *digest, const void *data, size_t size,
+	struct error *err)
+{
+	const struct store_ref ref = {.digest = *digest, .resolved_s = clock_wall_s()};
+	char name[DIGEST_TEXT_SIZE + 64];
+
 	if (record_name(blob, format, name, sizeof(name), err) < 0 ||
-		file_replace(store->layers_fd, file, data, size, 0600, err) < 0)
+		layer_artifact_keep(store, key, data, size, err) < 0)
 		return -1;
 	return store_ref_put(store, name, &ref, err);
 }

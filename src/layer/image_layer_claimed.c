@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The index of a layer that somebody in the image's repository has made: believed as far as he who
+ * may write there is, until the whole layer is here. */
+#include "image_internal.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "format/span_index_file.h"
+
+/* The claim becomes an index, unless it cannot be of this layer. */
+static int use(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_claim **claim, struct indexed_layer *out, struct error *err)
+{
+	CLEANUP(span_index_freep) struct span_index *index = NULL;
+	uint8_t key[INDEX_KEY_SIZE];
+	struct digest diff_id;
+	struct error put;
+
+	if (layer_spans_diff_id(blob, &diff_id, err) < 0 ||
+		layer_claim_parse(*claim, blob->descriptor, &diff_id,
+			layer_spans_codec(detected->format), &index, err) < 0 ||
+		layer_spans_key(blob, detected, SPANS_CLAIMED, &(*claim)->digest, key, err) < 0 ||
+		span_index_cut(index, NULL, 0, err) < 0 ||
+		layer_spans_build(blob, index, false, key, &out->index, err) < 0)
+		return -1;
+	if (layer_spans_put_claim(blob, detected, *claim, key, &put) < 0)
+		log_warning("the next mount looks for the index of a layer again: %s", put.message);
+	out->trust = LAYER_REPOSITORY_TRUSTED;
+	out->claim = TAKE_PTR(*claim);
+	return 0;
+}
+
+/* @what: for the log. A document that is of no use says so there, and the next one is tried. */
+static int try(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct buffer *document, const char *what, struct indexed_layer *out, struct error *err)
+{
+	CLEANUP(layer_claim_freep) struct layer_claim *claim = NULL;
+	char layer[DIGEST_TEXT_SIZE], text[DIGEST_TEXT_SIZE];
+	struct error why = {0};
+	bool refused;
+
+	if (layer_claim_new(document, &claim, err) < 0 ||
+		layer_claim_is_refused(blob->opening->context->store, &blob->descriptor->digest,
+			&claim->digest, &refused, err) < 0)
+		return -1;
+	(void)digest_format(&blob->descriptor->digest, layer);
+	(void)digest_format(&claim->digest, text);
+	if (refused) {
+		log_info("layer %s: %s %s is not used: it was found to contradict the layer", layer,
+			what, text);
+		return 0;
+	}
+	if (use(blob, detected, &claim, out, &why) == 0) {
+		log_info("layer %s: %s %s is trusted until the whole layer is here", layer, what,
+			text);
+		return 0;
+	}
+	log_warning("layer %s: %s %s is not used: %s", layer, what, text, why.message);
+	return 0;
+}
+
+static int get_artifact(const struct layer_blob *blob, const struct descriptor *index,
+	struct buffer *out, struct error *err)
+{
+	struct image_source *source = blob->opening->source;
+
+	return source->ops->get_blob(source, index, SPAN_INDEX_FILE_MAX_SIZE, out, err);
+}
+
+static int try_artifacts(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct indexed_layer *out, struct error *err)
+{
+	const struct descriptor *index;
+	char layer[DIGEST_TEXT_SIZE];
+
+	for (size_t i = 0; !out->index && (index = image_artifacts_find(blob, i)); i++) {
+		CLEANUP(buffer_free) struct buffer document = {0};
+		struct error why;
+
+		if (get_artifact(blob, index, &document, &why) < 0)
+			log_warning("layer %s: its index is not used: %s",
+				digest_format(&blob->descriptor->digest, layer), why.message);
+		else if (try(blob, detected, &document, "the index", out, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int image_layer_claimed(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct indexed_layer *out, struct error *err)
+{
+	if (layer_spans_find(blob, detected, SPANS_CLAIMED, out, err) < 0)
+		return -1;
+	if (out->index || blob->opening->options->pull == PULL_NEVER)
+		return 0;
+	return try_artifacts(blob, detected, out, err);
+}
