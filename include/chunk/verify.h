@@ -60,6 +60,9 @@ MUST_CHECK int span_bytes_decode(const struct unit_span *span, const void *encod
  */
 MUST_CHECK int span_bytes_of_file(const struct unit_span *span, const struct digest *encoded,
 	int fd, uint64_t skip, uint64_t size, struct span_bytes **out, struct error *err);
+/* The bytes that it decodes to, from byte @skip of the span on, once its digest has vouched for
+ * them: for who reads what is between the units. NULL where it has none, or they are in a file. */
+const uint8_t *span_bytes_vouched(const struct span_bytes *bytes, size_t *size);
 void span_bytes_free(struct span_bytes *bytes);
 void span_bytes_freep(struct span_bytes **bytes);
 

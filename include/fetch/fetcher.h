@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "base/workers.h"
 #include "chunk/source.h"
+#include "format/span_headers.h"
 #include "store/layer_store.h"
 
 /* Brings missing units of layers into the store: single flight per unit, adjacent units in one
@@ -51,9 +52,16 @@ struct fetch_layer_options {
 	/* Fetch ahead of a sequential reader, and bridge small gaps between wanted units. Without
 	 * it (and without the two above) exactly the units that are read are fetched. */
 	bool read_ahead;
+	/* Where nobody has read the archive to the end: no unit of a file is stored before the
+	 * file's headers were compared with the index. Borrowed until fetch_layer_free(); NULL:
+	 * nothing is compared. */
+	struct span_headers *headers;
 	/* Someone's read failed for good, or a source gave wrong bytes: the record behind an EIO.
 	 * Net loop. */
 	void (*failed)(void *arg, uint64_t unit, const char *origin, const struct error *err);
+	/* The index is not that of the layer, whoever sends its bytes; @err says where. What was
+	 * compared before stays. Net loop; as often as it shows. */
+	void (*contradicted)(void *arg, const struct error *err);
 	/* Every unit is here. Called once, on the net loop. */
 	void (*completed)(void *arg);
 	void *arg;

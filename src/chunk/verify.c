@@ -288,6 +288,14 @@ int span_bytes_of_file(const struct unit_span *span, const struct digest *encode
 	return 0;
 }
 
+const uint8_t *span_bytes_vouched(const struct span_bytes *bytes, size_t *size)
+{
+	if (!bytes->vouched || !bytes->decoded)
+		return NULL;
+	*size = (size_t)bytes->size;
+	return decoded_data(bytes->decoded);
+}
+
 void span_bytes_free(struct span_bytes *bytes)
 {
 	if (!bytes)

@@ -36,7 +36,36 @@ MUST_CHECK int group_first(
 /* Fills what a flight is of, from its first_rank. */
 MUST_CHECK int group_measure(struct flight *flight, struct error *err);
 
+/* The first rank at or before @rank with these encoded bytes or later ones. */
+MUST_CHECK int group_first_at(const struct fetch_layer *layer, uint64_t rank, uint64_t blob_off,
+	uint64_t *out, struct error *err);
+
+/* headers.c: units of a file wait until its headers were compared */
+/* Before the layer's first flight. */
+MUST_CHECK int headers_prepare(struct fetch_layer *layer, struct error *err);
+/* What a flight in a span has to compare; sets what of the span is decoded. */
+MUST_CHECK int headers_measure(struct flight *flight, const struct unit *first, struct error *err);
+/* Compares what is in the span. Workers. */
+MUST_CHECK int headers_compare(
+	struct flight *flight, const struct span_bytes *bytes, struct error *err);
+/* Nothing keeps its units from the store. Any thread. */
+bool headers_are_ready(const struct flight *flight);
+/* Sends for the spans before it that it needs, unless they are on their way. */
+void headers_want(struct flight *flight);
+/* It is decoded; goes on when its headers were compared. */
+void headers_hold(struct flight *flight);
+/* Some headers were compared, or a flight has ended. */
+void headers_look(struct fetch_layer *layer);
+/* A flight for headers goes to the next source. */
+void headers_send(struct flight *flight);
+/* A flight for headers has failed: so do those that need it. */
+void headers_failed(const struct flight *flight);
+
 /* flight.c */
+/* An empty one in the table. */
+struct flight *flight_new(struct fetch_layer *layer, uint64_t first_rank, enum priority priority);
+/* Gives back the memory that its bytes take. */
+void flight_release(struct flight *flight);
 /* The flight that the unit at @rank belongs to, found or made (then queued): for a wait, which
  * links itself to it. */
 MUST_CHECK int flight_get(struct fetch_layer *layer, uint64_t rank, enum priority priority,
@@ -91,6 +120,8 @@ void copy_submit(struct flight *seed, struct flight **flights, size_t n_flights)
 void flight_submit_decode(
 	struct flight *flight, struct decoded *encoded, size_t off, const char *origin);
 void flight_submit_zeros(struct flight *flight);
+/* One that was held. */
+void flight_submit_store(struct flight *flight);
 /* What a worker found out about bytes from origin decides about the flight. */
 void flight_settle(struct flight *flight, const char *origin, const struct error *err);
 /* Where the decoded bytes of a flight are, from its decoded_off on; one of them, or none for

@@ -5,16 +5,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "chunk/span.h"
-#include "chunk/verify.h"
 #include "fetch/fetcher.h"
 
+#include "flight_internal.h"
 #include "stall_internal.h"
 
 /* Everything here belongs to the net loop, except where it says otherwise. */
 
 enum {
-	FLIGHT_MAX_AVOID = 8,
 	MAX_SOURCES = 32, /* of a layer */
 	REQUEST_MAX_FLIGHTS = 512,
 	WAIT_MAX_FLIGHTS = 256, /* of one wait at a time: a flight takes 1.5 KiB */
@@ -27,82 +25,6 @@ enum {
 #define REQUEST_MIN_SIZE (UINT64_C(1) << 20)
 #define REQUEST_MAX_SIZE (UINT64_C(8) << 20)
 #define BRIDGED_GAP (UINT64_C(64) << 10)
-
-enum flight_state {
-	FLIGHT_QUEUED,    /* in layer->queue[priority] */
-	FLIGHT_DELAYED,   /* in layer->delayed: every source failed, another round comes */
-	FLIGHT_REQUESTED, /* part of a fetch_request */
-	FLIGHT_WORKING,   /* a worker copies, decodes or stores it */
-	FLIGHT_ENDED,     /* no longer in the table: its waits are being answered */
-};
-
-/* That a wait needs a flight: in a list of both. */
-struct wait_link {
-	struct flight *flight;
-	struct fetch_wait *wait;
-	struct wait_link *prev_of_wait;
-	struct wait_link *next_of_wait;
-	struct wait_link *prev_of_flight;
-	struct wait_link *next_of_flight;
-};
-
-/* Units that come out of the same encoded bytes, on their way into the store: single flight. */
-struct flight {
-	struct fetch_layer *layer;
-	uint64_t first_rank; /* in blob order; the table's key */
-	uint64_t n_units;
-	uint64_t blob_off;
-	uint64_t blob_size;
-	uint64_t decoded_off;  /* smallest inner_off of its units */
-	uint64_t decoded_size; /* from there to the end of the last unit */
-	enum codec codec;
-	bool has_span;         /* they lie in a span, and are decoded and verified with it */
-	struct unit_span span; /* its window is borrowed from the unit table */
-	bool zeros;            /* one UNIT_ZEROS: made here, asked of nobody */
-	enum flight_state state;
-	enum priority priority;
-	enum priority ahead; /* wanted without a wait: how urgently; N_PRIORITIES: it is not */
-	bool copy_tried;
-	struct flight *hash_next;
-	struct flight *prev; /* in a queue */
-	struct flight *next;
-	struct wait_link *waits; /* owned list */
-
-	size_t source_i;                     /* asked last */
-	uint64_t asked;                      /* a bit for each source that failed in this round */
-	unsigned n_rounds;                   /* times that all sources failed */
-	bool hope;                           /* a source of this round may serve later */
-	uint64_t retry_ns;                   /* when delayed: not before */
-	const char *avoid[FLIGHT_MAX_AVOID]; /* borrowed from the sources */
-	size_t n_avoid;
-	struct error err;   /* the most telling failure so far */
-	bool recorded;      /* that failure was reported already */
-	const char *origin; /* of that failure; borrowed from a source */
-
-	struct work *at_worker; /* what it waits for there, of this flight or of several; or NULL */
-
-	/* A worker's, while state is FLIGHT_WORKING. */
-	struct work work;
-	struct loop_task task;
-	struct decoded *encoded; /* a reference; the bytes start at encoded_off */
-	size_t encoded_off;
-	const char *encoded_origin; /* who sent them; borrowed from a source */
-	uint64_t memory;            /* charged to the fetcher */
-	uint64_t work_copied_bytes;
-	struct error work_err;
-};
-
-struct flight_queue {
-	struct flight *head;
-	struct flight *tail;
-};
-
-/* The flights of a layer by first_rank. */
-struct flight_table {
-	struct flight **buckets; /* owned; 1 << shift of them */
-	unsigned shift;
-	size_t n;
-};
 
 /* A reader that goes through the blob in order. */
 struct stream {
@@ -122,6 +44,7 @@ struct fetch_layer {
 	struct flight_table flights;
 	struct flight_queue queue[N_PRIORITIES];
 	struct flight_queue delayed;
+	struct flight_queue held;
 	uint64_t next_retry_ns;       /* no delayed flight is due earlier */
 	struct source_health *health; /* owned; of each source */
 	uint64_t next_stall_ns;       /* no watch is due earlier */

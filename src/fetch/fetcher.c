@@ -161,6 +161,16 @@ static void on_background(struct loop_task *task)
 	plan_post(layer->fetcher);
 }
 
+static void layer_destroy(struct fetch_layer *layer)
+{
+	pthread_mutex_destroy(&layer->close_lock);
+	pthread_cond_destroy(&layer->close_done);
+	flight_table_destroy(&layer->flights);
+	free(layer->options.sources);
+	free(layer->health);
+	free(layer);
+}
+
 int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *options,
 	struct fetch_layer **out, struct error *err)
 {
@@ -195,6 +205,10 @@ int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *o
 	(void)pthread_mutex_init(&layer->close_lock, NULL);
 	(void)pthread_cond_init(&layer->close_done, NULL);
 
+	if (headers_prepare(layer, err) < 0) {
+		layer_destroy(layer);
+		return -1;
+	}
 	layer->background_task.run = on_background;
 	layer->add_task.run = on_add;
 	loop_post(fetcher->options.loop, &layer->add_task);
@@ -258,6 +272,7 @@ static void on_close(struct loop_task *task)
 	for (int i = 0; i < N_PRIORITIES; i++)
 		fail_queue(&layer->queue[i]);
 	fail_queue(&layer->delayed);
+	headers_look(layer);
 	request_cancel_all(layer);
 	large_cancel_all(layer);
 	layer->n_requests--;
@@ -275,12 +290,7 @@ void fetch_layer_free(struct fetch_layer *layer)
 		pthread_cond_wait(&layer->close_done, &layer->close_lock);
 	pthread_mutex_unlock(&layer->close_lock);
 
-	pthread_mutex_destroy(&layer->close_lock);
-	pthread_cond_destroy(&layer->close_done);
-	flight_table_destroy(&layer->flights);
-	free(layer->options.sources);
-	free(layer->health);
-	free(layer);
+	layer_destroy(layer);
 }
 
 void fetch_layer_freep(struct fetch_layer **layer)

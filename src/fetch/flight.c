@@ -7,6 +7,19 @@
 
 #include "chunk/decoded.h"
 
+struct flight *flight_new(struct fetch_layer *layer, uint64_t first_rank, enum priority priority)
+{
+	struct flight *flight = calloc(1, sizeof(*flight));
+
+	if (!flight)
+		return NULL;
+	flight->layer = layer;
+	flight->first_rank = first_rank;
+	flight->priority = priority;
+	flight->ahead = N_PRIORITIES;
+	return flight;
+}
+
 int flight_get(struct fetch_layer *layer, uint64_t rank, enum priority priority,
 	struct flight **out, struct error *err)
 {
@@ -23,13 +36,9 @@ int flight_get(struct fetch_layer *layer, uint64_t rank, enum priority priority,
 		return 0;
 	}
 
-	flight = calloc(1, sizeof(*flight));
+	flight = flight_new(layer, first_rank, priority);
 	if (!flight)
 		return error_set(err, ERROR_NO_MEMORY, "no memory to fetch a unit");
-	flight->layer = layer;
-	flight->first_rank = first_rank;
-	flight->priority = priority;
-	flight->ahead = N_PRIORITIES;
 	if (group_measure(flight, err) < 0) {
 		free(flight);
 		return -1;
@@ -64,9 +73,18 @@ static void flight_leave(struct flight *flight)
 	flight->state = FLIGHT_ENDED;
 }
 
+void flight_release(struct flight *flight)
+{
+	flight->layer->fetcher->memory -= flight->memory;
+	flight->memory = 0;
+	decoded_unref(TAKE_PTR(flight->encoded));
+	span_bytes_freep(&flight->decoded);
+}
+
 static void flight_free(struct flight *flight)
 {
 	decoded_unref(flight->encoded);
+	span_bytes_free(flight->decoded);
 	free(flight);
 }
 
@@ -105,6 +123,10 @@ void flight_raise(struct flight *flight, enum priority priority)
 
 void flight_requeue(struct flight *flight)
 {
+	if (flight->is_for_headers) {
+		headers_send(flight);
+		return;
+	}
 	flight->state = FLIGHT_QUEUED;
 	queue_push(&flight->layer->queue[flight->priority], flight);
 	plan_post(flight->layer->fetcher);
@@ -150,10 +172,11 @@ void flight_succeed(struct flight *flight)
 void flight_record(const struct flight *flight, const char *origin, const struct error *err)
 {
 	const struct fetch_layer *layer = flight->layer;
+	uint64_t rank = flight->is_for_headers ? flight->wanted_by : flight->first_rank;
 	uint64_t row = 0;
 
 	if (layer->options.failed &&
-		unit_table_by_blob(layer->options.units, flight->first_rank, &row, NULL) == 0)
+		unit_table_by_blob(layer->options.units, rank, &row, NULL) == 0)
 		layer->options.failed(layer->options.arg, row, origin, err);
 }
 
@@ -200,6 +223,8 @@ void flight_fail(struct flight *flight)
 		recorded = true;
 		wait_finish(wait, &err);
 	}
+	if (flight->is_for_headers)
+		headers_failed(flight);
 	flight_free(flight);
 	plan_post(layer->fetcher);
 }

@@ -12,10 +12,9 @@ static int unit_at_rank(
 	return unit_table_get(layer->options.units, row, unit, err);
 }
 
-/* The first rank with these encoded bytes, found among the ranks up to @rank, which has them: there
- * may be a million siblings. */
-static int first_with_blob_off(const struct fetch_layer *layer, uint64_t rank, uint64_t blob_off,
-	uint64_t *out, struct error *err)
+/* Found from @rank on backwards: there may be a million siblings. */
+int group_first_at(const struct fetch_layer *layer, uint64_t rank, uint64_t blob_off, uint64_t *out,
+	struct error *err)
 {
 	uint64_t high = rank;
 	uint64_t low;
@@ -56,7 +55,7 @@ int group_first(
 		*first_rank = rank;
 		return 0;
 	}
-	if (first_with_blob_off(layer, rank, unit.blob_off, &first, err) < 0)
+	if (group_first_at(layer, rank, unit.blob_off, &first, err) < 0)
 		return -1;
 	/* Zeros that claim a place in the blob need none of its bytes. */
 	for (; first < rank; first++) {
@@ -80,7 +79,7 @@ static void include(struct flight *flight, const struct unit *unit, uint64_t *en
 }
 
 /* What the span of a flight needs to be decoded and verified. */
-static int measure_span(struct flight *flight, struct error *err)
+static int measure_span(struct flight *flight, const struct unit *first, struct error *err)
 {
 	if (unit_table_span(flight->layer->options.units, flight->blob_off, &flight->has_span,
 		    &flight->span, err) < 0)
@@ -93,18 +92,19 @@ static int measure_span(struct flight *flight, struct error *err)
 		flight->decoded_off = 0;
 		flight->decoded_size = flight->span.decoded_size;
 	}
-	return 0;
+	return flight->layer->options.headers ? headers_measure(flight, first, err) : 0;
 }
 
 int group_measure(struct flight *flight, struct error *err)
 {
 	const struct fetch_layer *layer = flight->layer;
 	uint64_t rank = flight->first_rank;
-	struct unit unit;
+	struct unit first, unit;
 	uint64_t end = 0;
 
 	if (unit_at_rank(layer, rank, &unit, err) < 0)
 		return -1;
+	first = unit;
 	flight->blob_off = unit.blob_off;
 	flight->codec = unit.codec;
 	flight->decoded_off = unit.inner_off;
@@ -122,5 +122,5 @@ int group_measure(struct flight *flight, struct error *err)
 		flight->n_units++;
 	}
 	flight->decoded_size = end - flight->decoded_off;
-	return measure_span(flight, err);
+	return measure_span(flight, &first, err);
 }

@@ -64,6 +64,7 @@ static void request_end(struct fetch_request *request)
 	}
 	decoded_unref(request->buffer);
 	free(request);
+	headers_look(layer);
 	plan_post(layer->fetcher);
 	layer_maybe_closed(layer);
 }
@@ -256,6 +257,8 @@ int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_f
 	}
 	stall_watch_begin(&request->watch, flights[0]);
 	atomic_fetch_add(&layer->total_requests, 1);
+	for (size_t i = 0; i < n_flights; i++)
+		headers_want(flights[i]);
 	return 0;
 }
 

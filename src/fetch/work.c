@@ -81,17 +81,36 @@ int flight_store_units(struct flight *flight, const struct flight_bytes *bytes, 
 	return result;
 }
 
+/* Every source would send the same. */
+static void contradict(struct flight *flight)
+{
+	const struct fetch_layer_options *options = &flight->layer->options;
+
+	flight->err = flight->work_err;
+	flight_record(flight, NULL, &flight->err);
+	flight->recorded = true;
+	if (options->contradicted)
+		options->contradicted(options->arg, &flight->err);
+	flight_fail(flight);
+}
+
 static void on_stored(struct loop_task *task)
 {
 	struct flight *flight = flight_of_task(task);
 	struct fetch_layer *layer = flight->layer;
 
-	layer->fetcher->memory -= flight->memory;
-	flight->memory = 0;
 	flight->at_worker = NULL;
-	decoded_unref(TAKE_PTR(flight->encoded));
-	loop_timer_set(layer->fetcher->trim_timer, POOL_IDLE_NS);
-	flight_settle(flight, flight->encoded_origin, &flight->work_err);
+	if (flight->decoded) {
+		headers_hold(flight);
+	} else {
+		flight_release(flight);
+		loop_timer_set(layer->fetcher->trim_timer, POOL_IDLE_NS);
+		if (flight->is_contradiction)
+			contradict(flight);
+		else
+			flight_settle(flight, flight->encoded_origin, &flight->work_err);
+	}
+	headers_look(layer);
 	layer_maybe_closed(layer);
 }
 
@@ -127,6 +146,15 @@ static int decode_span(struct flight *flight, const uint8_t *encoded, struct err
 	if (span_bytes_decode(&flight->span, encoded, flight->blob_size, flight->decoded_off,
 		    flight->decoded_size, &span, err) < 0)
 		return -1;
+	if (flight->compares && headers_compare(flight, span, err) < 0)
+		return error_prefix(
+			err, "span at byte %llu of the blob", (unsigned long long)flight->blob_off);
+	if (flight->is_for_headers)
+		return 0;
+	if (!headers_are_ready(flight)) {
+		flight->decoded = TAKE_PTR(span);
+		return 0;
+	}
 	return flight_store_units(flight, &(struct flight_bytes){.span = span}, err);
 }
 
@@ -157,6 +185,21 @@ void flight_submit_decode(
 	flight->encoded_off = off;
 	flight->encoded_origin = origin;
 	to_worker(flight, decode_work);
+}
+
+static void store_work(struct work *work)
+{
+	struct flight *flight = flight_of_work(work);
+	struct flight_bytes bytes = {.span = flight->decoded};
+
+	(void)(flight_store_units(flight, &bytes, &flight->work_err) < 0);
+	span_bytes_freep(&flight->decoded);
+	back_to_loop(flight);
+}
+
+void flight_submit_store(struct flight *flight)
+{
+	to_worker(flight, store_work);
 }
 
 static void zeros_work(struct work *work)

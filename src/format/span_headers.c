@@ -3,21 +3,63 @@
 #include "format/span_headers.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "span_index_internal.h"
+#include "toc_entry_internal.h"
+
+/* Headers of which some spans were seen. */
+struct header_parts {
+	struct header_parts *next;
+	struct span_headers_place place;
+	size_t n_seen;
+	bool *seen; /* one for each of place.n_spans; behind the bytes */
+	uint8_t bytes[];
+};
 
 struct span_headers {
 	struct span_index *index; /* owned */
 	atomic_bool *checked;     /* owned; one for each entry */
+	pthread_mutex_t lock;
+	struct header_parts *parts; /* guarded by lock; owned list */
+	uint64_t parts_size;        /* guarded by lock; of all their bytes */
 };
+
+static int check_room(const struct span_index *index, struct error *err)
+{
+	for (size_t i = 0; i < index->toc->n_entries; i++) {
+		uint64_t off, size;
+
+		span_index_headers(index, i, &off, &size);
+		if (size < TAR_RECORD) {
+			(void)error_set(err, ERROR_FORMAT, "the index has no room for its header");
+			return toc_entry_blame(i, index->toc->entries[i].name, err);
+		}
+		if (size > SPAN_HEADERS_MAX_SIZE) {
+			(void)error_set(err, ERROR_UNSUPPORTED,
+				"%" PRIu64 " bytes of headers; %d are supported", size,
+				(int)SPAN_HEADERS_MAX_SIZE);
+			return toc_entry_blame(i, index->toc->entries[i].name, err);
+		}
+		if (!range_within(off, size, index->archive_size)) {
+			(void)error_set(err, ERROR_FORMAT, "its header lies behind the spans");
+			return toc_entry_blame(i, index->toc->entries[i].name, err);
+		}
+	}
+	return 0;
+}
 
 int span_headers_new(struct span_index *index, struct span_headers **out, struct error *err)
 {
-	struct span_headers *headers = calloc(1, sizeof(*headers));
+	struct span_headers *headers;
 	size_t n = index->toc->n_entries;
 
+	if (check_room(index, err) < 0)
+		return -1;
+	headers = calloc(1, sizeof(*headers));
 	if (headers)
 		headers->checked = calloc(n + 1, sizeof(*headers->checked));
 	if (!headers || !headers->checked) {
@@ -26,6 +68,7 @@ int span_headers_new(struct span_index *index, struct span_headers **out, struct
 	}
 	for (size_t i = 0; i < n; i++)
 		atomic_init(&headers->checked[i], false);
+	(void)pthread_mutex_init(&headers->lock, NULL);
 	headers->index = index;
 	*out = headers;
 	return 0;
@@ -35,6 +78,13 @@ void span_headers_free(struct span_headers *headers)
 {
 	if (!headers)
 		return;
+	while (headers->parts) {
+		struct header_parts *parts = headers->parts;
+
+		headers->parts = parts->next;
+		free(parts);
+	}
+	(void)pthread_mutex_destroy(&headers->lock);
 	span_index_free(headers->index);
 	free(headers->checked);
 	free(headers);
@@ -115,12 +165,54 @@ bool span_headers_find(const struct span_headers *headers, uint64_t blob_off, ui
 	if (n == 0 || off - index->payloads[n - 1].off >= span_index_stored_size(index, n - 1))
 		return false;
 	*out = place_of(index, n - 1);
+	out->span = span;
 	return true;
 }
 
 bool span_headers_are_checked(const struct span_headers *headers, size_t entry)
 {
 	return atomic_load_explicit(&headers->checked[entry], memory_order_relaxed);
+}
+
+void span_headers_set_checked(struct span_headers *headers, size_t entry)
+{
+	atomic_store_explicit(&headers->checked[entry], true, memory_order_relaxed);
+}
+
+void span_headers_drop_windows(
+	struct span_headers *headers, bool (*has)(void *arg, uint64_t blob_off), void *arg)
+{
+	struct span_index *index = headers->index;
+
+	/* The newest windows are found first. */
+	for (size_t i = index->n_spans; i-- > 0;) {
+		if (index->spans[i].window_size > 0 && has(arg, index->spans[i].blob_off))
+			span_index_drop_window(index, i);
+	}
+}
+
+static struct header_parts *find_parts(const struct span_headers *headers, size_t entry)
+{
+	struct header_parts *parts = headers->parts;
+
+	while (parts && parts->place.entry != entry)
+		parts = parts->next;
+	return parts;
+}
+
+bool span_headers_missing(struct span_headers *headers, size_t entry, size_t *span)
+{
+	struct span_headers_place place = place_of(headers->index, entry);
+	const struct header_parts *parts;
+	size_t i = 0;
+
+	(void)pthread_mutex_lock(&headers->lock);
+	parts = find_parts(headers, entry);
+	while (parts && i < place.n_spans && parts->seen[i])
+		i++;
+	(void)pthread_mutex_unlock(&headers->lock);
+	*span = place.first_span + i;
+	return !span_headers_are_checked(headers, entry);
 }
 
 int span_headers_check(struct span_headers *headers, size_t entry, const void *bytes, size_t size,
@@ -137,8 +229,94 @@ int span_headers_check(struct span_headers *headers, size_t entry, const void *b
 		return 0;
 	if (span_headers_compare(index->toc, &index->toc->entries[entry], bytes, size, err) < 0)
 		return -1;
-	atomic_store_explicit(&headers->checked[entry], true, memory_order_relaxed);
+	span_headers_set_checked(headers, entry);
 	return 0;
+}
+
+/* With the lock. */
+static struct header_parts *add_parts(
+	struct span_headers *headers, const struct span_headers_place *place, struct error *err)
+{
+	struct header_parts *parts;
+
+	if (headers->parts_size + place->size > SPAN_HEADERS_MAX_PARTS) {
+		(void)error_set(err, ERROR_UNSUPPORTED,
+			"more than %d bytes of headers that lie in several spans",
+			(int)SPAN_HEADERS_MAX_PARTS);
+		return NULL;
+	}
+	parts = calloc(1, sizeof(*parts) + (size_t)place->size + place->n_spans);
+	if (!parts) {
+		(void)error_set(err, ERROR_NO_MEMORY, "no memory for the headers of a file");
+		return NULL;
+	}
+	parts->place = *place;
+	parts->seen = (bool *)(parts->bytes + place->size);
+	parts->next = headers->parts;
+	headers->parts = parts;
+	headers->parts_size += place->size;
+	return parts;
+}
+
+static void remove_parts(struct span_headers *headers, struct header_parts *parts)
+{
+	struct header_parts **link = &headers->parts;
+
+	while (*link != parts)
+		link = &(*link)->next;
+	*link = parts->next;
+	headers->parts_size -= parts->place.size;
+	free(parts);
+}
+
+/* With the lock: what a span has of headers that lie in several; the last one completes them. */
+static int take_part(struct span_headers *headers, const struct span_headers_place *place,
+	size_t span, const uint8_t *decoded, uint64_t decoded_size, struct error *err)
+{
+	uint64_t start = headers->index->memory->starts[span];
+	uint64_t from = place->off > start ? place->off - start : 0;
+	uint64_t to = place->off + place->size - start;
+	struct header_parts *parts = find_parts(headers, place->entry);
+	int result;
+
+	if (span_headers_are_checked(headers, place->entry))
+		return 0;
+	if (!parts)
+		parts = add_parts(headers, place, err);
+	if (!parts)
+		return -1;
+	if (parts->seen[span - place->first_span])
+		return 0;
+	if (to > decoded_size)
+		to = decoded_size;
+	memcpy(parts->bytes + (start + from - place->off), decoded + from, (size_t)(to - from));
+	parts->seen[span - place->first_span] = true;
+	if (++parts->n_seen < place->n_spans)
+		return 0;
+	result = span_headers_check(headers, place->entry, parts->bytes, (size_t)place->size, err);
+	remove_parts(headers, parts);
+	return result;
+}
+
+static int check_entry(struct span_headers *headers, size_t entry, size_t span,
+	const uint8_t *decoded, size_t size, struct error *err)
+{
+	struct span_headers_place place = place_of(headers->index, entry);
+	uint64_t start = headers->index->memory->starts[span];
+	int result;
+
+	if (place.n_spans == 1)
+		return range_within(place.inner_off, place.size, size)
+			       ? span_headers_check(headers, entry, decoded + place.inner_off,
+					 (size_t)place.size, err)
+			       : 0;
+	if (size < headers->index->spans[span].decoded_size &&
+		place.off + place.size > start + size)
+		return 0;
+	(void)pthread_mutex_lock(&headers->lock);
+	result = take_part(headers, &place, span, decoded, size, err);
+	(void)pthread_mutex_unlock(&headers->lock);
+	return result;
 }
 
 int span_headers_check_span(struct span_headers *headers, size_t span, const void *decoded,
@@ -153,12 +331,9 @@ int span_headers_check_span(struct span_headers *headers, size_t span, const voi
 		uint64_t off, headers_size;
 
 		span_index_headers(index, i, &off, &headers_size);
-		if (off < start)
-			continue;
-		if (!range_within(off - start, headers_size, size))
+		if (off >= start + size)
 			break;
-		if (span_headers_check(headers, i, (const uint8_t *)decoded + (off - start),
-			    (size_t)headers_size, err) < 0)
+		if (check_entry(headers, i, span, decoded, size, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -258,6 +258,23 @@ static int copy_window(struct span_index *index, struct unit_span *span, struct 
 	return 0;
 }
 
+void span_index_drop_window(struct span_index *index, size_t i)
+{
+	struct span_index_window **link = &index->memory->windows;
+	struct unit_span *span = &index->spans[i];
+	struct span_index_window *window;
+
+	while (*link && (*link)->bytes != span->window)
+		link = &(*link)->next;
+	window = *link;
+	if (!window)
+		return;
+	*link = window->next;
+	free(window);
+	span->window = NULL;
+	span->window_size = 0;
+}
+
 static int reserve_span(struct span_index *index, struct error *err)
 {
 	struct span_index_memory *memory = index->memory;

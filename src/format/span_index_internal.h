@@ -22,3 +22,6 @@ struct span_index_memory {
 	bool is_cut;
 	struct span_index_window *windows; /* owned: the copies, newest first */
 };
+
+/* Nobody needs the window of this span any more. */
+void span_index_drop_window(struct span_index *index, size_t i);

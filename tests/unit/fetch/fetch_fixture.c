@@ -110,6 +110,14 @@ static void on_completed(void *arg)
 	atomic_fetch_add(&fixture->n_completed, 1);
 }
 
+static void on_contradicted(void *arg, const struct error *err)
+{
+	struct fixture *fixture = arg;
+
+	(void)err;
+	atomic_fetch_add(&fixture->n_contradicted, 1);
+}
+
 static void open_layer(struct fixture *fixture, const struct fixture_options *options, uint8_t key)
 {
 	struct source *sources[2] = {&fixture->sources[0].base, &fixture->sources[1].base};
@@ -121,7 +129,9 @@ static void open_layer(struct fixture *fixture, const struct fixture_options *op
 		.prefetch = options->prefetch,
 		.background = options->background,
 		.read_ahead = options->read_ahead,
+		.headers = options->headers,
 		.failed = on_failed,
+		.contradicted = on_contradicted,
 		.completed = on_completed,
 		.arg = fixture,
 	};
@@ -137,6 +147,14 @@ static void open_layer(struct fixture *fixture, const struct fixture_options *op
 	atomic_store(&fixture->sources[0].stalls, options->stalled);
 	layer.store = fixture->layer_store;
 	assert_int_equal(fetch_layer_new(fixture->fetcher, &layer, &fixture->layer, NULL), 0);
+}
+
+void fixture_reopen_layer(struct fixture *fixture, const struct fixture_options *options)
+{
+	fetch_layer_free(fixture->layer);
+	layer_store_close(fixture->layer_store);
+	(void)pthread_mutex_destroy(&fixture->lock);
+	open_layer(fixture, options, 1);
 }
 
 void fixture_open(struct fixture *fixture, const struct fixture_options *options)

@@ -27,6 +27,7 @@ struct fixture {
 	struct fake_source sources[2];
 	atomic_uint n_failed;
 	atomic_uint n_completed;
+	atomic_uint n_contradicted;
 	pthread_mutex_t lock;
 	struct error last_failure; /* guarded by lock */
 	uint64_t last_unit;        /* guarded by lock */
@@ -49,6 +50,7 @@ struct fixture_options {
 	uint64_t unit_size;              /* default 10000 */
 	uint64_t n_units;                /* default 100 */
 	const struct fixture_blob *blob; /* instead of those */
+	struct span_headers *headers;    /* the test's */
 	size_t n_sources;                /* default 1 */
 	uint64_t deadline_ms;            /* default 10000 */
 	uint64_t memory_limit;
@@ -66,6 +68,8 @@ void fixture_open(struct fixture *fixture, const struct fixture_options *options
  * It is closed first. */
 void fixture_open_beside(
 	struct fixture *fixture, struct fixture *first, const struct fixture_options *options);
+/* As in a later life of the store: the layer is opened again, with the same units. */
+void fixture_reopen_layer(struct fixture *fixture, const struct fixture_options *options);
 void fixture_close(struct fixture *fixture);
 
 /* A wait of a test's thread. */

@@ -4,6 +4,7 @@
 
 #include "support/test.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -238,35 +239,131 @@ static void the_headers_of_a_units_file_are_found(void **state)
 	close_layer(&layer);
 }
 
-/* Spans one by one leave out only those headers that lie in two. */
-static void a_decoded_span_is_good_for_all_headers_in_it(void **state)
+static int check_span(struct layer *layer, size_t span, struct error *err)
+{
+	uint64_t start = 0;
+
+	for (size_t i = 0; i < span; i++)
+		start += layer->index->spans[i].decoded_size;
+	return span_headers_check_span(layer->headers, span, layer->archive.data + start,
+		(size_t)layer->index->spans[span].decoded_size, err);
+}
+
+/* Those that lie in several spans, when the last of these was seen, in whatever order. */
+static void a_decoded_span_is_good_for_all_headers_that_it_completes(void **state)
+{
+	(void)state;
+	for (int backwards = 0; backwards < 2; backwards++) {
+		struct layer layer = open_layer("plain");
+		size_t n = layer.index->n_spans, n_several = 0;
+		bool *seen = calloc(n, sizeof(*seen));
+		struct error err = {0};
+
+		assert_true(n > 3);
+		for (size_t i = 0; i < n; i++) {
+			size_t span = backwards ? n - 1 - i : i;
+
+			if (check_span(&layer, span, &err) < 0 ||
+				check_span(&layer, span, &err) < 0)
+				fail_msg("%s", err.message);
+			seen[span] = true;
+			for (size_t j = 0; j < layer.index->toc->n_entries; j++) {
+				uint64_t off, size, ignored;
+				size_t first, last, missing;
+				bool all = true;
+
+				span_index_headers(layer.index, j, &off, &size);
+				first = span_index_find(layer.index, off, &ignored);
+				last = span_index_find(layer.index, off + size - 1, &ignored);
+				n_several += i == 0 && first != last;
+				for (size_t k = first; k <= last; k++)
+					all = all && seen[k];
+				assert_int_equal(span_headers_are_checked(layer.headers, j), all);
+				assert_int_equal(
+					span_headers_missing(layer.headers, j, &missing), !all);
+				if (!all)
+					assert_false(seen[missing]);
+			}
+		}
+		assert_in_range(n_several, 1, layer.index->toc->n_entries - 1);
+		free(seen);
+		close_layer(&layer);
+	}
+}
+
+static void a_lie_about_headers_in_two_spans_is_found(void **state)
 {
 	(void)state;
 	struct layer layer = open_layer("plain");
-	size_t n_left = 0;
-	uint64_t start = 0;
+	struct error err = {0};
+	uint64_t off, size, ignored;
+	size_t i = 0, first, last;
+
+	do {
+		assert_true(++i < layer.index->toc->n_entries);
+		span_index_headers(layer.index, i, &off, &size);
+		first = span_index_find(layer.index, off, &ignored);
+		last = span_index_find(layer.index, off + size - 1, &ignored);
+	} while (first == last);
+	layer.index->toc->entries[i].mode ^= 01;
+	for (size_t span = 0; span < last; span++)
+		assert_int_equal(check_span(&layer, span, &err), 0);
+	assert_int_equal(check_span(&layer, last, &err), -1);
+	assert_non_null(strstr(err.message, "its mode is "));
+	assert_false(span_headers_are_checked(layer.headers, i));
+	span_headers_set_checked(layer.headers, i);
+	assert_int_equal(check_span(&layer, last, &err), 0);
+	close_layer(&layer);
+}
+
+static bool is_odd_span(void *arg, uint64_t blob_off)
+{
+	const struct span_index *index = arg;
+	size_t i = 0;
+
+	while (index->spans[i].blob_off != blob_off)
+		i++;
+	return i % 2 == 1;
+}
+
+static void windows_that_somebody_else_has_are_freed(void **state)
+{
+	(void)state;
+	struct layer layer = open_layer("gzip");
+	size_t n_kept = 0;
+
+	span_headers_drop_windows(layer.headers, is_odd_span, (void *)layer.index);
+	for (size_t i = 0; i < layer.index->n_spans; i++) {
+		if (i % 2 == 1)
+			assert_int_equal(layer.index->spans[i].window_size, 0);
+		n_kept += layer.index->spans[i].window_size > 0;
+	}
+	assert_true(n_kept > 0);
+	close_layer(&layer);
+}
+
+static void an_entry_without_room_for_a_header_is_refused(void **state)
+{
+	(void)state;
+	struct span_headers *headers = NULL;
+	struct span_index *index = NULL;
+	struct span_payload payload = {.off = 511};
+	struct toc_entry entry = {.type = TOC_DIRECTORY, .name = "a", .link_name = ""};
 	struct error err = {0};
 
-	assert_true(layer.index->n_spans > 3);
-	for (size_t i = 0; i < layer.index->n_spans; i++) {
-		size_t size = (size_t)layer.index->spans[i].decoded_size;
-
-		if (span_headers_check_span(
-			    layer.headers, i, layer.archive.data + start, size, &err) < 0)
-			fail_msg("%s", err.message);
-		start += size;
-	}
-	for (size_t i = 0; i < layer.index->toc->n_entries; i++) {
-		uint64_t off, size, first, last;
-
-		span_index_headers(layer.index, i, &off, &size);
-		(void)span_index_find(layer.index, off, &first);
-		(void)span_index_find(layer.index, off + size - 1, &last);
-		assert_int_equal(span_headers_are_checked(layer.headers, i), first == last);
-		n_left += first != last;
-	}
-	assert_in_range(n_left, 1, layer.index->toc->n_entries - 1);
-	close_layer(&layer);
+	assert_int_equal(span_index_new(&index, &err), 0);
+	assert_int_equal(span_index_add_entry(index, &entry, &payload, NULL, &err), 0);
+	assert_int_equal(span_headers_new(index, &headers, &err), -1);
+	assert_int_equal(err.kind, ERROR_FORMAT);
+	assert_non_null(strstr(err.message, "no room for its header"));
+	index->payloads[0].off = SPAN_HEADERS_MAX_SIZE + 1;
+	assert_int_equal(span_headers_new(index, &headers, &err), -1);
+	assert_int_equal(err.kind, ERROR_UNSUPPORTED);
+	index->payloads[0].off = 512;
+	assert_int_equal(span_headers_new(index, &headers, &err), -1);
+	assert_non_null(strstr(err.message, "lies behind the spans"));
+	assert_null(headers);
+	span_index_freep(&index);
 }
 
 static void a_lie_in_a_decoded_span_is_found(void **state)
@@ -295,7 +392,10 @@ int main(void)
 		cmocka_unit_test(a_place_without_a_header_is_a_lie),
 		cmocka_unit_test(a_member_that_the_index_leaves_out_is_a_lie),
 		cmocka_unit_test(the_headers_of_a_units_file_are_found),
-		cmocka_unit_test(a_decoded_span_is_good_for_all_headers_in_it),
+		cmocka_unit_test(a_decoded_span_is_good_for_all_headers_that_it_completes),
+		cmocka_unit_test(a_lie_about_headers_in_two_spans_is_found),
+		cmocka_unit_test(windows_that_somebody_else_has_are_freed),
+		cmocka_unit_test(an_entry_without_room_for_a_header_is_refused),
 		cmocka_unit_test(a_lie_in_a_decoded_span_is_found),
 	};
 	return cmocka_run_group_tests_name("format/span_headers", tests, NULL, NULL);
