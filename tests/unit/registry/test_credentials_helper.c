@@ -239,7 +239,8 @@ static void a_helper_starts_with_the_signals_programs_expect(void **state)
 	sigset_t blocked;
 	sigset_t before;
 
-	/* A shell that starts us in the background has us ignore these, and it is inherited. */
+	/* Who starts us in the background may have us ignore these, and it is inherited. */
+	(void)signal(SIGHUP, SIG_DFL);
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGQUIT, SIG_DFL);
 	(void)sigfillset(&blocked);
