@@ -51,6 +51,8 @@ struct draft_entry {
 
 /* An empty tree: only its root. */
 MUST_CHECK int draft_new(struct draft **out, struct error *err);
+/* So many names are to come. */
+MUST_CHECK int draft_reserve(struct draft *draft, size_t n_names, struct error *err);
 void draft_free(struct draft *draft);
 void draft_freep(struct draft **draft);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/heap.h"
 #include "codec_internal.h"
 #include "decoded_internal.h"
 
@@ -276,6 +277,7 @@ static int append_frame(struct thread_context *context, enum codec codec, const 
 		return 0;
 	if (buffer_reserve(buffer, (size_t)hint) < 0)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for decoded bytes");
+	heap_prefer_huge(buffer->data);
 	if (decode_frame(context, codec, in, in_size, buffer->data + buffer->size, (size_t)hint,
 		    &frame, err) < 0)
 		return -1;

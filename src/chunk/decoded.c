@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
+#include "base/heap.h"
 #include "decoded_internal.h"
 
 /* Capacities from 2^MIN_SHIFT on, four classes to each doubling. Below, malloc() recycles well
@@ -18,7 +19,6 @@ enum {
 	MAX_SHIFT = 23,
 	N_CLASSES = (MAX_SHIFT - MIN_SHIFT + 1) * 4,
 	CLASS_NONE = N_CLASSES,
-	HUGE_PAGE = 2 << 20,
 };
 
 static const size_t pool_limit = (size_t)32 << 20;
@@ -160,29 +160,6 @@ void decoded_pool_trim(uint64_t idle_ns)
 	free_chain(evicted);
 }
 
-/* Memory in huge pages where it is large: filling it costs a fault for 2 MiB, not for 4 KiB. NULL
- * without memory. */
-static uint8_t *map_aligned(size_t capacity)
-{
-	size_t spare = capacity >= HUGE_PAGE ? HUGE_PAGE : 0;
-	uint8_t *base = mmap(
-		NULL, capacity + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t before;
-
-	if (base == MAP_FAILED)
-		return NULL;
-	if (spare == 0)
-		return base;
-	before = (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
-	if (before > 0)
-		(void)munmap(base, before);
-	if (before < spare)
-		(void)munmap(base + before + capacity, spare - before);
-	/* Refused where the kernel has none: then it is ordinary memory. */
-	(void)madvise(base + before, capacity, MADV_HUGEPAGE);
-	return base + before;
-}
-
 /* NULL without memory. */
 static struct decoded *allocate(size_t capacity, unsigned size_class)
 {
@@ -199,7 +176,7 @@ static struct decoded *allocate(size_t capacity, unsigned size_class)
 		.base = (uint8_t *)(decoded + 1),
 	};
 	if (is_mapped) {
-		decoded->base = map_aligned(capacity);
+		decoded->base = heap_map(capacity);
 		if (!decoded->base)
 			return NULL;
 	}

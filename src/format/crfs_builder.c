@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "crfs_payload_internal.h"
 #include "timestamp_internal.h"
 #include "toc_entry_internal.h"
@@ -254,47 +256,40 @@ int crfs_builder_add(
 	return 0;
 }
 
-/* A name on its way to its equals: names with the same hash become neighbours, ordered. */
-struct hashed_name {
-	uint64_t hash;
-	const char *name;
-};
-
-static uint64_t hash_name(const char *name)
+/* Puts a name in a table of so many slots, a power of two and more than there are names. False: it
+ * is there already. */
+static bool remember_name(const char **slots, size_t n_slots, uint64_t seed, const char *name)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	size_t i = (size_t)hash_bytes(seed, name, strlen(name)) & (n_slots - 1);
 
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	const struct hashed_name *left = a, *right = b;
-
-	if (left->hash != right->hash)
-		return left->hash < right->hash ? -1 : 1;
-	return strcmp(left->name, right->name);
+	for (; slots[i]; i = (i + 1) & (n_slots - 1)) {
+		if (strcmp(slots[i], name) == 0)
+			return false;
+	}
+	slots[i] = name;
+	return true;
 }
 
 static int check_unique(const struct toc *toc, struct error *err)
 {
-	CLEANUP(cleanup_free) struct hashed_name *names = NULL;
+	CLEANUP(cleanup_free) const char **slots = NULL;
 	char name[TOC_SHOWN_SIZE];
+	size_t n_slots = 64;
+	uint64_t seed;
 
-	names = calloc(toc->n_entries + 1, sizeof(*names));
-	if (!names)
+	while (n_slots < toc->n_entries * 2)
+		n_slots *= 2;
+	slots = calloc(n_slots, sizeof(*slots));
+	if (!slots)
 		return out_of_memory(err);
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return error_set_errno(err, errno, "read random bytes");
 	for (size_t i = 0; i < toc->n_entries; i++) {
-		names[i].name = toc->entries[i].name;
-		names[i].hash = hash_name(names[i].name);
-	}
-	qsort(names, toc->n_entries, sizeof(*names), compare_names);
-	for (size_t i = 1; i < toc->n_entries; i++) {
-		if (compare_names(&names[i - 1], &names[i]) == 0)
+		const char *entry = toc->entries[i].name;
+
+		if (!remember_name(slots, n_slots, seed, entry))
 			return error_set(err, ERROR_FORMAT, "the name '%s' comes twice",
-				toc_entry_shown(names[i].name, strlen(names[i].name), name));
+				toc_entry_shown(entry, strlen(entry), name));
 	}
 	return 0;
 }

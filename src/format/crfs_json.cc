@@ -24,20 +24,46 @@ static_assert(CRFS_JSON_PADDING >= simdjson::SIMDJSON_PADDING, "simdjson reads t
 namespace
 {
 
-enum class kind { text, number, mode, xattrs };
+enum class kind { text, number, mode, xattrs, nothing };
+
+constexpr uint32_t load32(const char *p)
+{
+	return static_cast<uint32_t>(static_cast<uint8_t>(p[0])) |
+	       static_cast<uint32_t>(static_cast<uint8_t>(p[1])) << 8 |
+	       static_cast<uint32_t>(static_cast<uint8_t>(p[2])) << 16 |
+	       static_cast<uint32_t>(static_cast<uint8_t>(p[3])) << 24;
+}
+
+/* All of a key of up to eight bytes, the beginning of a longer one; with its size, as good as
+ * unique among the keys there are. */
+constexpr uint64_t key_word(std::string_view key)
+{
+	const char *p = key.data();
+	size_t size = key.size();
+
+	if (size >= 8)
+		return load32(p) | static_cast<uint64_t>(load32(p + 4)) << 32;
+	if (size >= 4)
+		return load32(p) | static_cast<uint64_t>(load32(p + size - 4)) << 32;
+	return size == 0 ? 0
+			 : static_cast<uint8_t>(p[0]) |
+				   static_cast<uint64_t>(static_cast<uint8_t>(p[size / 2])) << 8 |
+				   static_cast<uint64_t>(static_cast<uint8_t>(p[size - 1])) << 16;
+}
 
 struct field {
 	std::string_view name;
 	kind type;
 	size_t off; /* in struct crfs_record */
+	uint64_t word;
 };
 
 #define FIELD(name, type, member)                                                                  \
 	{                                                                                          \
-		name, kind::type, offsetof(struct crfs_record, member)                             \
+		name, kind::type, offsetof(struct crfs_record, member), key_word(name)             \
 	}
-/* In the order in which writers write them: the search goes on where it ended. */
-const field fields[] = {
+/* Those of no use here are found faster than none is. */
+constexpr field fields[] = {
 	FIELD("name", text, name),
 	FIELD("type", text, type),
 	FIELD("size", number, size),
@@ -57,6 +83,11 @@ const field fields[] = {
 	FIELD("chunkSize", number, chunk_size),
 	FIELD("chunkDigest", text, chunk_digest),
 	FIELD("chunkType", text, chunk_type),
+	FIELD("NumLink", nothing, name),
+	FIELD("accesstime", nothing, name),
+	FIELD("changetime", nothing, name),
+	FIELD("userName", nothing, name),
+	FIELD("groupName", nothing, name),
 };
 #undef FIELD
 constexpr size_t n_fields = sizeof(fields) / sizeof(fields[0]);
@@ -68,7 +99,9 @@ struct parser {
 	struct crfs_record record = {};
 	struct crfs_xattr xattrs[TOC_MAX_XATTRS] = {};
 	struct buffer scratch = {}; /* where strings with escapes are decoded */
-	size_t next_field = 0;
+	/* A writer writes its fields in one order: which came next the last time. */
+	size_t last_field = n_fields;
+	size_t following[n_fields + 1] = {};
 
 	~parser()
 	{
@@ -208,20 +241,28 @@ int read_value(parser &p, const field &which, ondemand::value &value)
 		return 0;
 	case kind::xattrs:
 		return read_xattrs(p, value);
+	case kind::nothing:
+		break;
 	}
 	return 0;
 }
 
 /* The index of a key, or n_fields. */
-size_t find_field(const parser &p, struct crfs_text key)
+size_t find_field(parser &p, struct crfs_text key)
 {
 	std::string_view wanted(key.data, key.size);
+	uint64_t word = key_word(wanted);
+	size_t *following = &p.following[p.last_field];
+	size_t candidate = *following;
 
-	for (size_t i = 0; i < n_fields; i++) {
-		size_t candidate = (p.next_field + i) % n_fields;
-
-		if (fields[candidate].name == wanted)
+	for (size_t i = 0; i < n_fields; i++, candidate++) {
+		if (candidate >= n_fields)
+			candidate = 0;
+		if (fields[candidate].word == word && fields[candidate].name == wanted) {
+			*following = candidate;
+			p.last_field = candidate;
 			return candidate;
+		}
 	}
 	return n_fields;
 }
@@ -235,12 +276,11 @@ int read_member(parser &p, ondemand::field &member, uint32_t *seen)
 	if (read_key(p, member.key(), &key) < 0)
 		return -1;
 	i = find_field(p, key);
-	if (i == n_fields)
+	if (i == n_fields || fields[i].type == kind::nothing)
 		return 0;
 	if (*seen & (UINT32_C(1) << i))
 		return error_set(p.err, ERROR_FORMAT, "%s appears twice", fields[i].name.data());
 	*seen |= UINT32_C(1) << i;
-	p.next_field = i + 1;
 	if (is_null(value))
 		return 0;
 	if (read_value(p, fields[i], value) < 0)
@@ -255,7 +295,7 @@ int read_entry(parser &p, ondemand::value &value)
 
 	p.record = {};
 	p.record.xattrs = p.xattrs;
-	p.next_field = 0;
+	p.last_field = n_fields;
 	if (value.get_object().get(object))
 		return wrong_type(p, "an object");
 	for (auto element : object) {

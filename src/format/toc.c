@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/heap.h"
+
 enum { ARENA_PIECE = 64 << 10, MAX_COMPONENT = 255, MAX_XATTR_NAME = 255, MAX_XATTR_VALUE = 65535 };
 
 /* Strings are packed into pieces; a long one gets a piece of its own. */
@@ -69,8 +71,10 @@ static void *grow(void *array, size_t n, size_t *capacity, size_t element_size)
 	if (n < *capacity)
 		return array;
 	grown = reallocarray(array, wanted, element_size);
-	if (grown)
-		*capacity = wanted;
+	if (!grown)
+		return NULL;
+	*capacity = wanted;
+	heap_prefer_huge(grown);
 	return grown;
 }
 

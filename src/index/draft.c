@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "index/erofs_reader.h"
 
 enum { MAX_NAME = 255 };
@@ -29,6 +30,11 @@ int draft_new(struct draft **out, struct error *err)
 		return -1;
 	*out = TAKE_PTR(draft);
 	return 0;
+}
+
+int draft_reserve(struct draft *draft, size_t n_names, struct error *err)
+{
+	return hash_table_reserve(&draft->names, n_names) < 0 ? no_memory(err) : 0;
 }
 
 void draft_free(struct draft *draft)

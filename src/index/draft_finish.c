@@ -22,16 +22,6 @@ static int compare_entries(const void *a, const void *b)
 	return name_compare(left->name, left->name_size, right->name, right->name_size);
 }
 
-/* Archives are mostly sorted already, and looking is cheaper than sorting. */
-static bool is_sorted(struct draft_entry *const *entries, size_t n)
-{
-	for (size_t i = 1; i < n; i++) {
-		if (compare_entries(&entries[i - 1], &entries[i]) > 0)
-			return false;
-	}
-	return true;
-}
-
 static int sort_directory(struct draft *draft, struct draft_directory *directory, struct error *err)
 {
 	struct draft_entry **sorted;
@@ -45,8 +35,7 @@ static int sort_directory(struct draft *draft, struct draft_directory *directory
 		if (entry->inode)
 			sorted[n++] = entry;
 	}
-	if (!is_sorted(sorted, n))
-		qsort(sorted, n, sizeof(struct draft_entry *), compare_entries);
+	sort_unless_sorted(sorted, n, sizeof(struct draft_entry *), compare_entries);
 	directory->sorted = sorted;
 	directory->n_entries = n;
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "erofs_format.h"
 
 static int no_memory(struct error *err)

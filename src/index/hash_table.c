@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
+#include "base/heap.h"
 
 enum { FIRST_CAPACITY = 256 };
 
@@ -34,13 +34,13 @@ static void place(struct hash_slot *slots, size_t capacity, uint64_t hash, void 
 	slots[i] = (struct hash_slot){hash, item};
 }
 
-static int grow(struct hash_table *table)
+static int grow(struct hash_table *table, size_t capacity)
 {
-	size_t capacity = table->capacity > 0 ? table->capacity * 2 : FIRST_CAPACITY;
 	struct hash_slot *slots = calloc(capacity, sizeof(*slots));
 
 	if (!slots)
 		return -ENOMEM;
+	heap_prefer_huge(slots);
 	for (size_t i = 0; i < table->capacity; i++) {
 		if (table->slots[i].item)
 			place(slots, capacity, table->slots[i].hash, table->slots[i].item);
@@ -51,11 +51,20 @@ static int grow(struct hash_table *table)
 	return 0;
 }
 
+int hash_table_reserve(struct hash_table *table, size_t n)
+{
+	size_t capacity = FIRST_CAPACITY;
+
+	while (capacity / 4 * 3 <= n && capacity < SIZE_MAX / 2)
+		capacity *= 2;
+	return capacity > table->capacity ? grow(table, capacity) : 0;
+}
+
 int hash_table_insert(struct hash_table *table, uint64_t hash, void *item)
 {
 	assert(item);
 	if (table->n >= table->capacity / 4 * 3) {
-		int ret = grow(table);
+		int ret = grow(table, table->capacity > 0 ? table->capacity * 2 : FIRST_CAPACITY);
 
 		if (ret < 0)
 			return ret;
@@ -69,29 +78,4 @@ void hash_table_free(struct hash_table *table)
 {
 	free(table->slots);
 	*table = (struct hash_table){0};
-}
-
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-uint64_t hash_bytes(uint64_t seed, const void *data, size_t size)
-{
-	/* Odd constants with about half of their bits set. */
-	static const uint64_t a = UINT64_C(0xa0761d6478bd642f), b = UINT64_C(0xe7037ed1a0b428db);
-	const uint8_t *p = data;
-	uint64_t hash = seed ^ fold(size ^ a, seed ^ b);
-
-	for (; size >= 8; p += 8, size -= 8)
-		hash = fold(hash ^ le64_load(p), a ^ seed);
-	if (size > 0) {
-		uint8_t tail[8] = {0};
-
-		memcpy(tail, p, size);
-		hash = fold(hash ^ le64_load(tail), b ^ seed);
-	}
-	return fold(hash ^ b, a);
 }

@@ -21,9 +21,9 @@ struct hash_table {
 void *hash_table_find(const struct hash_table *table, uint64_t hash,
 	bool (*equal)(const void *item, const void *key), const void *key);
 
+/* Makes room for so many items at once; 0 or -ENOMEM. */
+MUST_CHECK int hash_table_reserve(struct hash_table *table, size_t n);
+
 /* Of an item that is not in it yet; 0 or -ENOMEM. */
 MUST_CHECK int hash_table_insert(struct hash_table *table, uint64_t hash, void *item);
 void hash_table_free(struct hash_table *table);
-
-/* Names come from outside: a seed that nobody can know keeps them from being chosen to collide. */
-uint64_t hash_bytes(uint64_t seed, const void *data, size_t size);

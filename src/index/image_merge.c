@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "arena.h"
+#include "base/hash.h"
 #include "erofs_internal.h"
 #include "hash_table.h"
 #include "layer_index_internal.h"

@@ -8,13 +8,17 @@
 
 #include "arena.h"
 #include "base/bytes.h"
+#include "base/thread.h"
 #include "erofs_writer_internal.h"
 #include "index/erofs_writer.h"
+#include "unit_table_internal.h"
 
 static void layer_builder_cleanup(struct layer_builder *builder)
 {
 	draft_free(builder->draft);
 	free(builder->files);
+	free(builder->units.units);
+	free(builder->units.spans);
 	free(builder->links.names);
 	free(builder->whiteouts.names);
 }
@@ -202,7 +206,8 @@ static int make_draft(struct layer_builder *builder, struct error *err)
 	builder->files = calloc(toc->n_entries + 1, sizeof(*builder->files));
 	if (!builder->files)
 		return no_memory(err);
-	if (draft_new(&builder->draft, err) < 0)
+	if (draft_new(&builder->draft, err) < 0 ||
+		draft_reserve(builder->draft, toc->n_entries, err) < 0)
 		return -1;
 	for (size_t i = 0; i < toc->n_entries; i++) {
 		if (add_entry(builder, &toc->entries[i], err) < 0)
@@ -220,24 +225,71 @@ static bool is_built(int dir_fd, const uint8_t key[INDEX_KEY_SIZE])
 	return layer_index_open(dir_fd, key, &index, NULL) == 0;
 }
 
+static int write_units(const struct layer_builder *builder, int dir_fd, struct error *err)
+{
+	const struct layer_units *units = &builder->units;
+	char name[INDEX_NAME_SIZE];
+
+	index_file_name(builder->options->key, "units", name);
+	return unit_table_write_spans(dir_fd, name, &units->header, units->units, units->n_units,
+		units->spans, units->header.n_spans, err);
+}
+
+static int write_tree(const struct layer_builder *builder, int dir_fd, struct error *err)
+{
+	struct erofs_device device = {.size = builder->units.header.data_size};
+	const struct erofs_write_options options = {
+		.key = builder->options->key, .devices = &device, .n_devices = 1};
+	char name[INDEX_NAME_SIZE];
+
+	hex_encode(options.key, INDEX_KEY_SIZE, device.tag);
+	index_file_name(options.key, "erofs", name);
+	return erofs_write(dir_fd, name, builder->draft, &options, err);
+}
+
+/* The unit table on its way to the disk. */
+struct units_job {
+	const struct layer_builder *builder;
+	int dir_fd;
+	int result;
+	struct error err;
+};
+
+static void *run_units_job(void *arg)
+{
+	struct units_job *job = arg;
+
+	job->result = write_units(job->builder, job->dir_fd, &job->err);
+	return NULL;
+}
+
+/* The files have nothing to do with each other any more, and both take CPU as well as the disk. */
+static int write_both(const struct layer_builder *builder, int dir_fd, struct error *err)
+{
+	struct units_job job = {.builder = builder, .dir_fd = dir_fd};
+	pthread_t thread;
+	bool is_alone = thread_start(&thread, "index-units", run_units_job, &job) < 0;
+	int result;
+
+	if (is_alone)
+		(void)run_units_job(&job);
+	result = write_tree(builder, dir_fd, err);
+	if (!is_alone)
+		(void)pthread_join(thread, NULL);
+	if (job.result < 0 && err)
+		*err = job.err;
+	return job.result < 0 ? -1 : result;
+}
+
 int layer_index_build(int dir_fd, const struct toc *toc,
 	const struct layer_index_build_options *options, struct error *err)
 {
 	CLEANUP(layer_builder_cleanup)
 	struct layer_builder builder = {.toc = toc, .options = options};
-	struct erofs_device device = {0};
-	struct erofs_write_options write_options = {
-		.key = options->key, .devices = &device, .n_devices = 1};
-	char name[INDEX_NAME_SIZE];
 
 	if (is_built(dir_fd, options->key))
 		return 0;
-	if (make_draft(&builder, err) < 0)
+	if (make_draft(&builder, err) < 0 || layer_place_data(&builder, err) < 0)
 		return -1;
-	index_file_name(options->key, "units", name);
-	if (layer_place_data(&builder, dir_fd, name, &device.size, err) < 0)
-		return -1;
-	hex_encode(options->key, INDEX_KEY_SIZE, device.tag);
-	index_file_name(options->key, "erofs", name);
-	return erofs_write(dir_fd, name, builder.draft, &write_options, err);
+	return write_both(&builder, dir_fd, err);
 }

@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "arena.h"
 #include "base/bytes.h"
+#include "base/heap.h"
 #include "unit_table_internal.h"
 
 enum { FILE_ALIGNMENT = 4096 };
@@ -46,7 +48,7 @@ static int sort_files(struct layer_builder *builder, uint64_t *ret_n_chunks, str
 	}
 	builder->n_files = n;
 	if (!builder->options->place_all)
-		qsort(builder->files, n, sizeof(*builder->files), compare_files);
+		sort_unless_sorted(builder->files, n, sizeof(*builder->files), compare_files);
 	*ret_n_chunks = n_chunks;
 	return 0;
 }
@@ -140,42 +142,46 @@ static int place_entries(struct layer_builder *builder, uint64_t *ret_size, stru
 	return 0;
 }
 
-int layer_place_data(struct layer_builder *builder, int dir_fd, const char *name,
-	uint64_t *ret_data_size, struct error *err)
+/* Room for all units; the header is complete but for data_size. */
+static int start_units(struct layer_builder *builder, uint64_t n_chunks, struct error *err)
 {
 	const struct layer_index_build_options *options = builder->options;
-	CLEANUP(cleanup_free) struct unit *units = NULL;
-	CLEANUP(cleanup_free) struct unit_span *spans = NULL;
-	struct unit_table_header header = {.blob = *options->blob,
+	struct layer_units *units = &builder->units;
+
+	units->header = (struct unit_table_header){.blob = *options->blob,
 		.blob_size = options->blob_size,
 		.prefetch_size = builder->toc->prefetch_size,
 		.n_spans = options->n_spans};
-	uint64_t n_chunks = 0, n = 0;
-
-	if (sort_files(builder, &n_chunks, err) < 0 ||
-		(options->place_all ? place_entries(builder, &header.data_size, err)
-				    : place_files(builder, &header.data_size, err)) < 0)
-		return -1;
-	units = calloc(n_chunks + 1, sizeof(*units));
-	spans = calloc(options->n_spans + 1, sizeof(*spans));
-	if (!units || !spans)
+	if (units->header.prefetch_size > options->blob_size)
+		units->header.prefetch_size = options->blob_size;
+	memcpy(units->header.key, options->key, INDEX_KEY_SIZE);
+	units->units = calloc(n_chunks + 1, sizeof(*units->units));
+	units->spans = calloc(options->n_spans + 1, sizeof(*units->spans));
+	if (!units->units || !units->spans)
 		return error_set(err, ERROR_NO_MEMORY, "no memory for %" PRIu64 " units", n_chunks);
-	memcpy(header.key, options->key, INDEX_KEY_SIZE);
-	if (header.prefetch_size > header.blob_size)
-		header.prefetch_size = header.blob_size;
+	heap_prefer_huge(units->units);
+	if (options->n_spans > 0)
+		memcpy(units->spans, options->spans, options->n_spans * sizeof(*units->spans));
+	return 0;
+}
 
+int layer_place_data(struct layer_builder *builder, struct error *err)
+{
+	struct layer_units *units = &builder->units;
+	uint64_t *data_size = &units->header.data_size;
+	uint64_t n_chunks = 0;
+
+	if (sort_files(builder, &n_chunks, err) < 0 || start_units(builder, n_chunks, err) < 0 ||
+		(builder->options->place_all ? place_entries(builder, data_size, err)
+					     : place_files(builder, data_size, err)) < 0)
+		return -1;
 	for (size_t i = 0; i < builder->n_files; i++) {
 		const struct toc_entry *entry = builder->files[i].entry;
 
-		if (list_units(builder, &builder->files[i], &header, units + n, err) < 0)
+		if (list_units(builder, &builder->files[i], &units->header,
+			    units->units + units->n_units, err) < 0)
 			return error_prefix(err, "entry '%.100s'", entry->name);
-		n += entry->n_chunks;
+		units->n_units += entry->n_chunks;
 	}
-	if (options->n_spans > 0)
-		memcpy(spans, options->spans, options->n_spans * sizeof(*spans));
-	if (unit_table_write_spans(dir_fd, name, &header, units, n, spans, options->n_spans, err) <
-		0)
-		return -1;
-	*ret_data_size = header.data_size;
 	return 0;
 }

@@ -36,6 +36,14 @@ struct file_source {
 	uint64_t inner_off;
 };
 
+/* What the unit table is written from. */
+struct layer_units {
+	struct unit_table_header header; /* n_spans of it are to be written */
+	struct unit *units;              /* owned */
+	size_t n_units;
+	struct unit_span *spans; /* owned */
+};
+
 /* A layer on its way from table of contents to index. */
 struct layer_builder {
 	const struct toc *toc;
@@ -43,6 +51,7 @@ struct layer_builder {
 	struct draft *draft;       /* owned */
 	struct file_source *files; /* owned; replaced ones included */
 	size_t n_files;
+	struct layer_units units;
 	struct late_names links;     /* whose inode is a placeholder with EROFS_HARDLINK */
 	struct late_names whiteouts; /* everything that begins with ".wh." */
 
@@ -65,10 +74,8 @@ MUST_CHECK int layer_resolve_links(struct layer_builder *builder, struct error *
 /* Turns whiteouts into what overlayfs understands. */
 MUST_CHECK int layer_apply_whiteouts(struct layer_builder *builder, struct error *err);
 
-/* Gives every file of the finished draft its place in the data space and writes the unit table
- * under this name. */
-MUST_CHECK int layer_place_data(struct layer_builder *builder, int dir_fd, const char *name,
-	uint64_t *ret_data_size, struct error *err);
+/* Gives every file of the finished draft its place in the data space, and lists the units. */
+MUST_CHECK int layer_place_data(struct layer_builder *builder, struct error *err);
 
 /* "<key in hex>.<suffix>" */
 enum { INDEX_NAME_SIZE = INDEX_KEY_HEX + 8 };

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "arena.h"
 #include "base/bytes.h"
 #include "crc32c.h"
 #include "output_file.h"
@@ -120,7 +121,7 @@ static int sort_places(
 			.data_off = units[i].data_off,
 			.row = (uint32_t)i,
 		};
-	qsort(places, n_units, sizeof(*places), compare_blob_place);
+	sort_unless_sorted(places, n_units, sizeof(*places), compare_blob_place);
 	*out = places;
 	return 0;
 }
@@ -176,8 +177,7 @@ static int sort_spans(const struct unit_table_header *header, struct unit_span *
 	if (n_spans > UNIT_TABLE_MAX_UNITS)
 		return error_set(err, ERROR_UNSUPPORTED, "%zu spans; at most %d are supported",
 			n_spans, UNIT_TABLE_MAX_UNITS);
-	if (n_spans > 0)
-		qsort(spans, n_spans, sizeof(*spans), compare_span);
+	sort_unless_sorted(spans, n_spans, sizeof(*spans), compare_span);
 	for (size_t i = 0; i < n_spans; i++) {
 		const char *problem = span_problem(&spans[i], header->blob_size);
 
@@ -259,8 +259,7 @@ int unit_table_write_spans(int dir_fd, const char *name, const struct unit_table
 
 	parts.header.n_units = n_units;
 	parts.header.n_spans = n_spans;
-	if (n_units > 0)
-		qsort(units, n_units, sizeof(*units), compare_data_off);
+	sort_unless_sorted(units, n_units, sizeof(*units), compare_data_off);
 	if (sort_spans(header, spans, n_spans, err) < 0 ||
 		check_rows(&parts.header, units, n_units, err) < 0 ||
 		sort_places(units, n_units, &places, err) < 0 ||

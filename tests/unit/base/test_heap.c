@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { N_BLOCKS = 8192, BLOCK_SIZE = 4000 };
@@ -48,9 +49,47 @@ static void freed_memory_is_given_back(void **state)
 	free(blocks[N_BLOCKS - 1]);
 }
 
+static void mapped_memory_is_zeros_and_as_large_as_asked_for(void **state)
+{
+	static const size_t sizes[] = {1, 4096, HEAP_HUGE_PAGE, 5 * (size_t)HEAP_HUGE_PAGE / 2 + 3};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint8_t *data = heap_map(sizes[i]);
+
+		assert_non_null(data);
+		for (size_t at = 0; at < sizes[i]; at++)
+			assert_int_equal(data[at], 0);
+		memset(data, 1, sizes[i]);
+		if (sizes[i] >= HEAP_HUGE_PAGE)
+			assert_int_equal((uintptr_t)data % HEAP_HUGE_PAGE, 0);
+		assert_int_equal(munmap(data, sizes[i]), 0);
+	}
+	assert_null(heap_map(SIZE_MAX));
+	assert_null(heap_map(SIZE_MAX / 2));
+}
+
+static void preferring_huge_pages_leaves_the_bytes_alone(void **state)
+{
+	size_t size = 3 * (size_t)HEAP_HUGE_PAGE;
+	uint8_t *data = malloc(size);
+
+	(void)state;
+	assert_non_null(data);
+	memset(data, 7, size);
+	heap_prefer_huge(data);
+	data = realloc(data, 2 * size);
+	assert_non_null(data);
+	for (size_t at = 0; at < size; at++)
+		assert_int_equal(data[at], 7);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mapped_memory_is_zeros_and_as_large_as_asked_for),
+		cmocka_unit_test(preferring_huge_pages_leaves_the_bytes_alone),
 		cmocka_unit_test(freed_memory_is_given_back),
 	};
 	return cmocka_run_group_tests_name("base/heap", tests, NULL, NULL);
