@@ -16,11 +16,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "integration")]
 
 import network  # noqa: E402
+import plain  # noqa: E402
 import stargz  # noqa: E402
 import workloads  # noqa: E402
 from lab import images, processes, registry  # noqa: E402
 
-IMAGE = "bench/big:esgz"
+REPOSITORY = "bench/big"
+# Tags of the image: the same layers in each form.
+FORMS = {"esgz": "eStargz", "zstdchunked": "zstd:chunked", "gzip": "gzip, index"}
 SEED = 20_240_601
 RANDOM_READS = 300
 # stargz-snapshotter 0.12 on a machine of this size, recorded once with an image of this make-up.
@@ -38,17 +41,20 @@ RECORDED = {
 
 
 class Image:
-    """The big image in the storage of a registry, and its tree unpacked on ext4."""
+    """The big image in the storage of a registry, in all forms, and its tree unpacked on ext4."""
+
+    VERSION = "2"  # of what is made here
 
     def __init__(self, directory, top):
         self.storage = os.path.join(directory, "registry")
         self.tree = os.path.join(directory, "tree")
-        if not os.path.exists(os.path.join(directory, "complete")):
+        complete = os.path.join(directory, "complete")
+        if not os.path.exists(complete) or open(complete, encoding="ascii").read() != self.VERSION:
             shutil.rmtree(directory, ignore_errors=True)
             os.makedirs(directory)
             self._build(directory, images.build(top).tree("base"))
-            with open(os.path.join(directory, "complete"), "w", encoding="ascii"):
-                pass
+            with open(complete, "w", encoding="ascii") as file:
+                file.write(self.VERSION)
 
     def _build(self, directory, base):
         work = os.path.join(directory, "work")
@@ -65,7 +71,11 @@ class Image:
             converter.start()
             layout = os.path.join(work, "oci")
             images.make_image(layout, "big", tars)
-            converter.push(layout, "big", {f"{writer.host}/{IMAGE}": images.ESTARGZ})
+            target = f"{writer.host}/{REPOSITORY}"
+            converter.push(layout, "big", {f"{target}:esgz": images.ESTARGZ,
+                                           f"{target}:zstdchunked": ["--zstdchunked"]})
+            processes.run(["skopeo", "copy", "-q", "--dest-tls-verify=false",
+                           f"oci:{layout}:big", f"docker://{target}:gzip"])
             processes.run(["umoci", "unpack", "--image", f"{layout}:big",
                            os.path.join(work, "unpacked")])
             os.rename(os.path.join(work, "unpacked", "rootfs"), self.tree)
@@ -106,25 +116,39 @@ class Ext4:
 class Varve:
     """A mount by the program under test, in the client's namespace, with a store of its own."""
 
-    def __init__(self, program, face, host, net, directory):
-        self.program, self.face, self.host, self.net, self.dir = program, face, host, net, directory
-        self.name = f"varve, {face}"
+    def __init__(self, program, face, form, host, net, directory):
+        self.program, self.face, self.form = program, face, form
+        self.reference = f"{host}/{REPOSITORY}:{form}"
+        self.net, self.dir = net, directory
+        self.name = f"varve, {face}" if form == "esgz" else f"varve, {face}, {FORMS[form]}"
         self.root = os.path.join(directory, f"mount-{face}")
-        self.store = os.path.join(directory, f"store-{face}")
+        self.store = os.path.join(directory, f"store-{face}-{form}")
         self.server = None
 
     def open(self, cold=True, exact=False):
-        if cold:
-            shutil.rmtree(self.store, ignore_errors=True)
         os.makedirs(self.root, exist_ok=True)
+        if cold:
+            self._make_cold()
         argv = self.net.inside("client") + [
             self.program, "mount", "--quiet", "--plain-http", "--store", self.store,
             "--face", self.face] + (["--no-background", "--prefetch=off"] if exact else []) + [
-            f"{self.host}/{IMAGE}", self.root]
+            self.reference, self.root]
         workloads.drop_caches()
         self.server = processes.Server(argv, os.path.join(self.dir, f"varve-{self.face}.log"),
                                        ready=lambda: os.path.ismount(self.root))
         self.server.start()
+
+    def _make_cold(self):
+        """Nothing is in the store but, of layers without a table of contents, the indexes that an
+        earlier pass has left there."""
+        if self.form != "gzip":
+            shutil.rmtree(self.store, ignore_errors=True)
+            return
+        if not os.path.exists(self.store):
+            plain.mount(self.program, self.reference, self.store, self.root,
+                        self.net.inside("client"))
+            plain.unmount(self.program, self.root)
+        plain.evict(self.store)
 
     def close(self):
         self.server.process.send_signal(signal.SIGTERM)
@@ -243,43 +267,34 @@ def link_limit(net, host):
     """MB/s of one curl of the largest blob: what the link and the registry can do."""
     argv = net.inside("client") + ["curl", "-sf", "-H",
                                    "Accept: application/vnd.oci.image.manifest.v1+json",
-                                   f"http://{host}/v2/bench/big/manifests/esgz"]
+                                   f"http://{host}/v2/{REPOSITORY}/manifests/esgz"]
     document = json.loads(processes.run(argv))
     layer = max(document["layers"], key=lambda entry: entry["size"])
     return float(processes.run(net.inside("client") + [
         "curl", "-sf", "-o", "/dev/null", "-w", "%{speed_download}",
-        f"http://{host}/v2/bench/big/blobs/{layer['digest']}"])) / 1e6
+        f"http://{host}/v2/{REPOSITORY}/blobs/{layer['digest']}"])) / 1e6
 
 
 def run_link(title, net, options, image):
     work = os.path.join(options.directory, "work")
-    os.makedirs(work, exist_ok=True)
-    net.start()
-    server = registry.Registry(os.path.join(work, "server"), image.storage, port=5000,
-                               address=network.SERVER)
-    server.argv = net.inside("server") + server.argv
-    server.ready = lambda: subprocess.run(
-        net.inside("client") + ["curl", "-sf", "-o", "/dev/null", f"http://{server.host}/v2/"],
-        check=False).returncode == 0
+    shutil.rmtree(work, ignore_errors=True)
+    os.makedirs(work)
     columns = {}
-    try:
-        server.start()
+    with network.registry_in(net, work, image.storage) as server:
         reference = Ext4(image, work)
         limit = link_limit(net, server.host)
         columns[reference.name] = measure(reference, reference, options.pairs)
-        subjects = [Varve(options.program, face, server.host, net, work) for face in options.faces]
+        subjects = [Varve(options.program, face, form, server.host, net, work)
+                    for form in options.forms for face in options.faces]
         if shutil.which(stargz.PROGRAM):
-            subjects.append(stargz.Stargz(f"{server.host}/{IMAGE}", net, work))
-        else:
+            subjects.append(stargz.Stargz(f"{server.host}/{REPOSITORY}:esgz", net, work))
+        elif "esgz" in options.forms:
             columns["stargz 0.12, recorded"] = RECORDED[title]
         for subject in subjects:
             try:
                 columns[subject.name] = measure(subject, reference, options.pairs)
             finally:
                 subject.end()
-    finally:
-        server.stop()
-        net.stop()
     show(f"{title} (curl of the largest blob: {limit:.0f} MB/s)", columns)
     return {"limit MB/s": limit, "columns": columns}
 
@@ -291,18 +306,14 @@ def main():
     parser.add_argument("--top", required=True)
     parser.add_argument("--directory", required=True, help="on ext4")
     parser.add_argument("--faces", default="erofs,fuse", type=lambda text: text.split(","))
+    parser.add_argument("--forms", default="esgz", type=lambda text: text.split(","),
+                        help="of the image: " + ",".join(FORMS))
     parser.add_argument("--links", default="unshaped,shaped", type=lambda text: text.split(","))
     parser.add_argument("--pairs", default=5, type=int)
     options = parser.parse_args()
 
     image = Image(os.path.join(options.directory, "image"), options.top)
-    links = {}
-    if "unshaped" in options.links:
-        links["unshaped"] = network.Network("varve-fast")
-    if "shaped" in options.links:
-        links["1 Gbit/s 5 ms"] = network.Network(
-            "varve-slow", options.delay_line, 2500, 1000,
-            os.path.join(options.directory, "delay_line.log"))
+    links = network.links(options.links, options.delay_line, options.directory)
     print(f"kernel {platform.release()}, {os.cpu_count()} cores, seed {SEED}")
     results = {title: run_link(title, net, options, image) for title, net in links.items()}
     path = os.path.join(options.directory, "results.json")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two hosts on one machine: network namespaces joined by a veth pair, or by a slower link."""
+import contextlib
 import os
 import subprocess
 
-from lab import processes
+from lab import processes, registry
 
 SERVER, CLIENT = "10.77.0.1", "10.77.0.2"
 
@@ -51,3 +52,31 @@ class Network:
         for namespace in self.namespaces.values():
             if os.path.exists(f"/run/netns/{namespace}"):
                 processes.run(["ip", "netns", "del", namespace])
+
+
+def links(wanted, delay_line, directory):
+    """A network for each of "unshaped" and "shaped" that is wanted, under its title."""
+    found = {}
+    if "unshaped" in wanted:
+        found["unshaped"] = Network("varve-fast")
+    if "shaped" in wanted:
+        found["1 Gbit/s 5 ms"] = Network("varve-slow", delay_line, 2500, 1000,
+                                         os.path.join(directory, "delay_line.log"))
+    return found
+
+
+@contextlib.contextmanager
+def registry_in(net, work, storage, writable=False):
+    """A registry on the server's side of a network that exists as long as it does."""
+    net.start()
+    server = registry.Registry(os.path.join(work, "server"), storage, port=5000, address=SERVER,
+                               writable=writable)
+    server.argv = net.inside("server") + server.argv
+    server.ready = lambda: subprocess.run(
+        net.inside("client") + ["curl", "-sf", "-o", "/dev/null", f"http://{server.host}/v2/"],
+        check=False).returncode == 0
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        net.stop()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# usage: tests/bench/run.sh [--faces erofs,fuse] [--links unshaped,shaped] [--pairs N]
+# usage: tests/bench/run.sh [--faces erofs,fuse] [--forms esgz,zstdchunked,gzip]
+#                           [--links unshaped,shaped] [--pairs N]
 # Builds the program with optimisation, the image once, and prints the tables of
 # docs/performance.md. Needs root. Everything is written below build-ci/bench/.
 set -eu
