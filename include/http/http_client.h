@@ -28,7 +28,10 @@ struct http_client_options {
 	uint64_t idle_timeout_ns;
 };
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_DELETE };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE };
+
+/* "GET" and so on, as messages begin. */
+const char *http_method_name(enum http_method method);
 
 /* A header field to send. Both are texts without control characters. */
 struct http_header {
@@ -42,12 +45,12 @@ struct http_request_options {
 	const char *url;                   /* absolute */
 	const struct http_header *headers; /* never logged */
 	size_t n_headers;
-	const void *body; /* HTTP_POST only */
+	const void *body; /* HTTP_POST and HTTP_PUT only */
 	size_t body_size;
 	struct tls_settings *tls;    /* NULL: the client's */
 	const char *unix_socket;     /* connect to this path instead of the URL's host; or NULL */
 	uint64_t connect_timeout_ns; /* name, TCP, proxy and TLS together; 0: 30 s */
-	uint64_t stall_timeout_ns;   /* longest time without a byte of an answer; 0: 30 s */
+	uint64_t stall_timeout_ns;   /* longest time without a byte either way; 0: 30 s */
 	uint64_t deadline_ns;        /* CLOCK_MONOTONIC, waiting for a slot included; 0: none */
 	bool range;                  /* ask for part of the resource only */
 	uint64_t range_off;

@@ -82,6 +82,7 @@ struct http_request {
 	uint64_t sent_ns;     /* connected, request about to be sent; 0 before */
 	uint64_t first_ns;    /* headers complete; 0 before */
 	uint64_t progress_ns; /* last sign of life of the server */
+	curl_off_t n_sent;    /* bytes of the body that went out */
 	struct http_response response;
 	uint64_t n_received;
 	size_t header_size; /* bytes of header lines so far */
@@ -143,6 +144,8 @@ MUST_CHECK int http_request_configure(struct http_client *client,
 
 /* http_transfer.c */
 MUST_CHECK bool http_transfer_set_callbacks(struct http_request *request);
+/* Bytes of the body that go out are a sign of life of the server, which takes them. */
+MUST_CHECK bool http_transfer_watch_sending(struct http_request *request);
 
 /* Not inside curl. Runs on_data, and on_done if that fails. */
 void http_request_unpause(struct http_request *request);

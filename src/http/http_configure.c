@@ -23,8 +23,14 @@ static const char *const method_names[] = {
 	[HTTP_GET] = "GET",
 	[HTTP_HEAD] = "HEAD",
 	[HTTP_POST] = "POST",
+	[HTTP_PUT] = "PUT",
 	[HTTP_DELETE] = "DELETE",
 };
+
+const char *http_method_name(enum http_method method)
+{
+	return method_names[method];
+}
 
 /* RFC 9110 section 5.6.2. */
 static bool is_token(const char *text)
@@ -106,6 +112,21 @@ static int set_range(const struct http_request_options *options, struct http_req
 	return curl_easy_setopt(request->easy, CURLOPT_RANGE, text);
 }
 
+/* Also of an empty body the length is sent. */
+static bool set_body(
+	const struct http_request_options *options, struct http_request *request, const char *name)
+{
+	CURL *easy = request->easy;
+
+	return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, name) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+		       (curl_off_t)options->body_size) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS,
+		       options->body_size ? options->body : "") == CURLE_OK &&
+	       http_transfer_watch_sending(request);
+}
+
 static bool set_message(
 	const struct http_request_options *options, const char *url, struct http_request *request)
 {
@@ -121,11 +142,8 @@ static bool set_message(
 	case HTTP_HEAD:
 		return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
 	case HTTP_POST:
-		return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-		       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-			       (curl_off_t)options->body_size) == CURLE_OK &&
-		       curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS,
-			       options->body_size ? options->body : "") == CURLE_OK;
+	case HTTP_PUT:
+		return set_body(options, request, method_names[options->method]);
 	case HTTP_DELETE:
 		return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "DELETE") == CURLE_OK;
 	}

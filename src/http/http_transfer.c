@@ -232,6 +232,30 @@ static CURLcode on_ssl_context(CURL *easy, void *context, void *arg)
 	return CURLE_OK;
 }
 
+static int on_progress(
+	void *arg, curl_off_t to_receive, curl_off_t received, curl_off_t to_send, curl_off_t sent)
+{
+	struct http_request *request = arg;
+
+	(void)to_receive;
+	(void)received;
+	(void)to_send;
+	if (sent > request->n_sent) {
+		request->n_sent = sent;
+		request->progress_ns = clock_now_ns();
+	}
+	return CURLE_OK;
+}
+
+bool http_transfer_watch_sending(struct http_request *request)
+{
+	CURL *easy = request->easy;
+
+	return curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_XFERINFODATA, request) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
+}
+
 bool http_transfer_set_callbacks(struct http_request *request)
 {
 	CURL *easy = request->easy;

@@ -242,6 +242,30 @@ int authorizer_challenged(struct authorizer *authorizer, const char *repository,
 	return 0;
 }
 
+int authorizer_want_push(struct authorizer *authorizer, const char *repository, struct error *err)
+{
+	CLEANUP(cleanup_free) char *scope = NULL;
+	CLEANUP(cleanup_free) char *scopes = NULL;
+	struct auth_token *token;
+
+	if (authorizer->scheme != CHALLENGE_BEARER)
+		return 0;
+	token = token_get(authorizer, repository, err);
+	if (!token)
+		return -1;
+	if (asprintf(&scope, "repository:%s:pull,push", repository) < 0)
+		scope = NULL;
+	scopes = scope ? auth_scopes_merge(repository, scope) : NULL;
+	if (!scopes)
+		return error_set(err, ERROR_NO_MEMORY, "no memory to authenticate with");
+	if (strcmp(scopes, token->scopes) == 0)
+		return 0;
+	free(token->scopes);
+	token->scopes = TAKE_PTR(scopes);
+	secret_free(TAKE_PTR(token->value));
+	return 0;
+}
+
 const char *authorizer_account(const struct authorizer *authorizer, const char *repository)
 {
 	for (const struct auth_token *token = authorizer->tokens; token; token = token->next) {

@@ -82,6 +82,11 @@ void auth_wait_cancel(struct auth_wait *wait);
 MUST_CHECK int authorizer_challenged(struct authorizer *authorizer, const char *repository,
 	const struct challenge_list *challenges, const char *used, struct error *err);
 
+/* Tokens for this repository have to allow pushing from now on: one that does not is dropped. A
+ * host that has not asked for tokens yet will say what it wants. */
+MUST_CHECK int authorizer_want_push(
+	struct authorizer *authorizer, const char *repository, struct error *err);
+
 /* Whose credentials were sent, and where others were looked for: "" when that is not known. */
 const char *authorizer_account(const struct authorizer *authorizer, const char *repository);
 

@@ -10,6 +10,13 @@
 
 #include "call_internal.h"
 
+/* There is nobody else to push to; and what was sent has to be written and hashed before the
+ * answer.
+ */
+#define PUSH_STALL_NS (60 * NS_PER_SECOND)
+/* 64 KiB a second are slow, not broken. */
+#define PUSH_NS_PER_BYTE (NS_PER_SECOND / (64 << 10))
+
 static const char accept_referrers[] = MEDIA_TYPE_OCI_INDEX;
 static const char accept_manifests[] =
 	MEDIA_TYPE_OCI_INDEX ", " MEDIA_TYPE_OCI_MANIFEST ", " MEDIA_TYPE_DOCKER_LIST
@@ -53,6 +60,11 @@ static void finish_failed(struct registry_call *call)
 	finish(call, &err);
 }
 
+static uint64_t time_of(const struct registry_call *call)
+{
+	return call->client->deadline_ns + call->content_size * PUSH_NS_PER_BYTE;
+}
+
 static void finish_late(struct registry_call *call)
 {
 	struct error err = {0};
@@ -60,14 +72,29 @@ static void finish_late(struct registry_call *call)
 
 	failure_list_compose(&call->failures, &causes);
 	(void)error_set(&err, ERROR_TIMEOUT, "no answer within %g s%s%s",
-		(double)call->client->deadline_ns / 1e9, call->failures.n_items > 0 ? "; " : "",
+		(double)time_of(call) / 1e9, call->failures.n_items > 0 ? "; " : "",
 		call->failures.n_items > 0 ? causes.message : "");
 	finish(call, &err);
+}
+
+/* As containerd: to the first host that takes pushes; what is pushed has to be in one place. */
+static bool is_first_to_push(const struct registry_call *call, size_t i)
+{
+	const struct host_entry *entries = call->set->entries;
+
+	for (size_t j = 0; j < i; j++) {
+		if (entries[j].config->capabilities & HOST_PUSH)
+			return false;
+	}
+	return entries[i].config->capabilities & HOST_PUSH;
 }
 
 static bool is_eligible(const struct registry_call *call, size_t i)
 {
 	unsigned needed = HOST_PULL;
+
+	if (call->kind == CALL_PUSH)
+		return is_first_to_push(call, i);
 
 	/* As containerd: content is asked of every host, whatever it is said to be good for. */
 	if (call->kind == CALL_BLOB)
@@ -118,11 +145,20 @@ static const char *accepted(const struct registry_call *call)
 	switch (call->kind) {
 	case CALL_BLOB:
 		return NULL;
+	case CALL_PUSH:
+		return call->method == HTTP_GET ? accept_referrers : NULL;
 	case CALL_REFERRERS:
 		return accept_referrers;
 	default:
 		return accept_manifests;
 	}
+}
+
+static enum http_method method_of(const struct registry_call *call)
+{
+	if (call->kind == CALL_PUSH)
+		return call->method;
+	return call->is_head ? HTTP_HEAD : HTTP_GET;
 }
 
 static void next_host(struct registry_call *call, size_t i);
@@ -133,13 +169,18 @@ static void ask(struct registry_call *call)
 	char path[CALL_PATH_SIZE];
 	struct exchange_options options = {
 		.entry = &call->set->entries[call->i_host],
-		.method = call->is_head ? HTTP_HEAD : HTTP_GET,
+		.method = method_of(call),
 		.repository = call->reference->repository,
 		.path = path,
 		.accept = accepted(call),
-		.target = call->next,
+		.target = call->next ? call->next : call->target,
+		.is_push = call->kind == CALL_PUSH,
+		.content_type = call->content_type,
+		.content = call->content,
+		.content_size = call->content_size,
 		.max_body = call->max_size ? call->max_size : 1,
-		.stall_timeout_ns = call->client->stall_timeout_ns,
+		.stall_timeout_ns =
+			call->kind == CALL_PUSH ? PUSH_STALL_NS : call->client->stall_timeout_ns,
 		.deadline_ns = call->deadline_ns,
 		.priority = PRIORITY_READER,
 	};
@@ -165,7 +206,7 @@ static void begin_stage(struct registry_call *call, bool is_blob_path)
  * reason than not having it. */
 static bool blobs_may_have_it(const struct registry_call *call)
 {
-	return call->kind != CALL_BLOB && call->kind != CALL_REFERRERS && call->digest &&
+	return (call->kind == CALL_RESOLVE || call->kind == CALL_MANIFEST) && call->digest &&
 	       !call->is_blob_path && call->saw_not_found && !call->saw_other_status;
 }
 
@@ -313,9 +354,25 @@ static void take_page(struct registry_call *call, const struct exchange_result *
 	next_host(call, call->i_host + 1);
 }
 
+/* The answer is in the headers, but for what a host says of itself. */
+static void take_pushed(struct registry_call *call, const struct exchange_result *result)
+{
+	CLEANUP(cleanup_free) char *reference = TAKE_PTR(call->location);
+	struct error err = {0};
+
+	if (!reference || exchange_resolve(&call->set->entries[call->i_host], result->url,
+				  reference, &call->location, &err) == 0) {
+		finish(call, NULL);
+		return;
+	}
+	record_failure(call, &err, true, "giving up");
+	finish_failed(call);
+}
+
 void call_answered(struct registry_call *call, const struct exchange_result *result)
 {
 	call->exchange = NULL;
+	call->status = result->status;
 	count(call, result);
 	if (result->failure == HTTP_FAILURE_DEADLINE) {
 		finish_late(call);
@@ -323,6 +380,8 @@ void call_answered(struct registry_call *call, const struct exchange_result *res
 		handle_failure(call, result);
 	} else if (call->kind == CALL_REFERRERS) {
 		take_page(call, result);
+	} else if (call->kind == CALL_PUSH) {
+		take_pushed(call, result);
 	} else if (!call->is_head) {
 		start_check(call);
 	} else if (call->digest || call->has_digest) {
@@ -343,25 +402,39 @@ static void deadline_fired(void *arg)
 		finish_late(call);
 }
 
+/* What none of the hosts can do, or NULL. */
+static const char *lacking_capability(const struct registry_call *call)
+{
+	bool can_pull = false;
+
+	if (eligible_from(call, 0) < call->set->n_entries)
+		return NULL;
+	for (size_t i = 0; i < call->set->n_entries; i++)
+		can_pull |= (call->set->entries[i].config->capabilities & HOST_PULL) != 0;
+	if (call->kind == CALL_PUSH)
+		return "push";
+	if (!can_pull)
+		return "pull";
+	return call->kind == CALL_REFERRERS ? "list referrers" : "resolve tags";
+}
+
 static void on_hosts(struct host_wait *wait, struct host_set *set, const struct error *err)
 {
 	struct registry_call *call = container_of(wait, struct registry_call, host_wait);
 	struct error none = {0};
-	const char *lacking = call->kind == CALL_REFERRERS ? "list referrers" : "resolve tags";
-	bool can_pull = false;
+	const char *lacking;
 
 	if (err) {
 		finish(call, err);
 		return;
 	}
 	call->set = host_set_ref(set);
-	for (size_t i = 0; i < set->n_entries; i++)
-		can_pull |= (set->entries[i].config->capabilities & HOST_PULL) != 0;
-	if (!can_pull || eligible_from(call, 0) == set->n_entries) {
+	lacking = lacking_capability(call);
+	if (lacking) {
 		(void)error_set(&none,
 			call->kind == CALL_REFERRERS ? ERROR_UNSUPPORTED : ERROR_INVALID,
 			"%s/hosts.toml gives no host of %s the capability to %s",
-			set->hosts->directory, set->hosts->name, can_pull ? lacking : "pull");
+			set->hosts->directory, set->hosts->name, lacking);
 		finish(call, &none);
 		return;
 	}
@@ -380,8 +453,8 @@ static void start(struct loop_task *task)
 		finish(call, &err);
 		return;
 	}
-	call->deadline_ns = clock_now_ns() + call->client->deadline_ns;
-	loop_timer_set(call->deadline_timer, call->client->deadline_ns);
+	call->deadline_ns = clock_now_ns() + time_of(call);
+	loop_timer_set(call->deadline_timer, time_of(call));
 	call->host_wait.done = on_hosts;
 	host_table_get(call->client, call->reference->registry, true, &call->host_wait);
 }

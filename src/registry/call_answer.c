@@ -26,13 +26,26 @@ static int keep_link(struct registry_call *call, const struct http_response *res
 	return link_find_next(&response->headers, &call->link);
 }
 
+/* Spec: OCI distribution-spec, "Pushing Manifests with Subject". */
+static int keep_pushed(struct registry_call *call, const struct http_response *response)
+{
+	const char *location = http_headers_get(&response->headers, "Location");
+
+	free(TAKE_PTR(call->location));
+	call->has_subject = http_headers_get(&response->headers, "OCI-Subject") != NULL;
+	if (call->kind != CALL_PUSH || !location)
+		return 0;
+	call->location = strdup(location);
+	return call->location ? 0 : -1;
+}
+
 static enum http_flow on_response(void *arg, const struct http_response *response)
 {
 	struct registry_call *call = arg;
 	const char *type = http_headers_get(&response->headers, "Content-Type");
 	const char *digest = http_headers_get(&response->headers, "Docker-Content-Digest");
 
-	if (keep_link(call, response) < 0)
+	if (keep_link(call, response) < 0 || keep_pushed(call, response) < 0)
 		return HTTP_ABORT;
 	if (type)
 		take_media_type(call, type);

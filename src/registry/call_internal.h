@@ -10,6 +10,8 @@ enum call_kind {
 	CALL_MANIFEST,  /* its bytes */
 	CALL_BLOB,      /* its bytes */
 	CALL_REFERRERS, /* all pages of what refers to a manifest */
+	/* Whatever it is, by the first host with the capability to push, and no other. */
+	CALL_PUSH,
 };
 
 /* "referrers/DIGEST?artifactType=..." is the longest that is asked for. */
@@ -25,12 +27,20 @@ struct registry_call {
 	const struct digest *digest; /* wanted; NULL: whatever the tag names */
 	uint64_t max_size;           /* of the body */
 	const char *path;            /* of CALL_REFERRERS, below the repository */
-	bool may_be_absent;          /* that nobody has it is no failure of a host */
+	enum http_method method;     /* CALL_PUSH */
+	const char *target;          /* CALL_PUSH: an absolute URL; NULL: path */
+	const char *content_type;    /* CALL_PUSH: of what is sent, or NULL */
+	const void *content;         /* borrowed */
+	size_t content_size;
+	bool may_be_absent; /* that nobody has it is no failure of a host */
 
 	/* The answer. */
 	char media_type[128]; /* without parameters; "" when the host did not say */
 	struct digest found;
 	struct buffer body;
+	int status;       /* of the last answer, 0 without one */
+	char *location;   /* CALL_PUSH: where it leads, absolute, or NULL; the caller's */
+	bool has_subject; /* CALL_PUSH: the host knows what a subject is */
 
 	/* Net loop, but for work. */
 	struct loop_task task;

@@ -27,6 +27,7 @@ static void exchange_free(struct exchange *exchange)
 	free(exchange->repository);
 	free(exchange->path);
 	free(exchange->accept);
+	free(exchange->content_type);
 	free(exchange->url);
 	free(exchange->authorization);
 	free(exchange->location);
@@ -81,8 +82,7 @@ static void describe(const struct exchange *exchange, char *out, size_t size)
 		(void)snprintf(range, sizeof(range), " range %ju-%ju",
 			(uintmax_t)exchange->range_off,
 			(uintmax_t)(exchange->range_off + exchange->range_size - 1));
-	(void)snprintf(
-		out, size, "%s %s%s", exchange->method == HTTP_HEAD ? "HEAD" : "GET", url, range);
+	(void)snprintf(out, size, "%s %s%s", http_method_name(exchange->method), url, range);
 }
 
 static void finish_status(struct exchange *exchange, const struct error *cause)
@@ -314,6 +314,9 @@ static int send_request(struct exchange *exchange, struct error *err)
 	struct authorizer *authorizer = &exchange->entry->auth;
 	const char *value = NULL;
 
+	if (exchange->is_push && !exchange->is_foreign &&
+		authorizer_want_push(authorizer, exchange->repository, err) < 0)
+		return -1;
 	if (!exchange->is_foreign && !authorizer_value(authorizer, exchange->repository, &value,
 					     &exchange->authorized_ns))
 		return authorizer_wait(authorizer, exchange->repository, &exchange->auth_wait, err);
@@ -353,9 +356,15 @@ static struct exchange *exchange_new(const struct exchange_options *options)
 	exchange->started_ns = clock_now_ns();
 	exchange->repository = strdup(options->repository);
 	exchange->path = exchange_build_path(options);
+	exchange->is_push = options->is_push;
+	exchange->content = options->content;
+	exchange->content_size = options->content_size;
 	if (options->accept)
 		exchange->accept = strdup(options->accept);
-	if (!exchange->repository || !exchange->path || (options->accept && !exchange->accept))
+	if (options->content_type)
+		exchange->content_type = strdup(options->content_type);
+	if (!exchange->repository || !exchange->path || (options->accept && !exchange->accept) ||
+		(options->content_type && !exchange->content_type))
 		return NULL;
 	return TAKE_PTR(exchange);
 }

@@ -13,11 +13,15 @@ struct exchange;
 
 struct exchange_options {
 	struct host_entry *entry; /* its set is kept alive by the exchange */
-	enum http_method method;  /* HTTP_GET or HTTP_HEAD */
+	enum http_method method;
 	const char *repository;
-	const char *path;   /* below the repository: "manifests/latest" */
-	const char *accept; /* or NULL */
-	const char *target; /* where an earlier redirect of this question led, or NULL */
+	const char *path;         /* below the repository: "manifests/latest" */
+	const char *accept;       /* or NULL */
+	const char *target;       /* where an earlier redirect of this question led, or NULL */
+	bool is_push;             /* asks for tokens that allow it */
+	const char *content_type; /* of what is sent, or NULL */
+	const void *content;      /* stays until the end */
+	size_t content_size;
 	bool range;
 	uint64_t range_off;
 	uint64_t range_size;
@@ -82,6 +86,10 @@ struct exchange {
 	char *repository; /* owned */
 	char *path;       /* owned: of the URL, with its query */
 	char *accept;     /* owned, or NULL */
+	bool is_push;
+	char *content_type;  /* owned, or NULL */
+	const void *content; /* borrowed */
+	size_t content_size;
 	bool range;
 	uint64_t range_off;
 	uint64_t range_size;

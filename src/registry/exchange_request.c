@@ -101,6 +101,8 @@ static size_t collect_headers(const struct exchange *exchange, struct http_heade
 
 	if (exchange->accept)
 		out[n++] = (struct http_header){"Accept", exchange->accept};
+	if (exchange->content_type)
+		out[n++] = (struct http_header){"Content-Type", exchange->content_type};
 	if (exchange->is_foreign)
 		return n;
 	if (exchange->authorization)
@@ -118,11 +120,13 @@ int exchange_send(
 {
 	const struct host *host = exchange->entry->config;
 	CLEANUP(cleanup_free)
-	struct http_header *headers = calloc(host->n_headers + 2, sizeof(*headers));
+	struct http_header *headers = calloc(host->n_headers + 3, sizeof(*headers));
 	struct http_request_options options = {
 		.method = exchange->method,
 		.url = exchange->url,
 		.headers = headers,
+		.body = exchange->content,
+		.body_size = exchange->content_size,
 		.tls = exchange->is_foreign ? NULL : host->tls,
 		.connect_timeout_ns = exchange->connect_timeout_ns,
 		.stall_timeout_ns = exchange->stall_timeout_ns,

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/http_client.h"
+
 /* More would leave too little room for each. */
 enum { MAX_SHOWN = 4 };
 
@@ -70,7 +72,16 @@ static enum error_kind kind_of(const struct failure_list *list)
 
 static bool begins_with_url(const struct error *err)
 {
-	return strncmp(err->message, "GET ", 4) == 0 || strncmp(err->message, "HEAD ", 5) == 0;
+	static const enum http_method methods[] = {HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT};
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		const char *name = http_method_name(methods[i]);
+		size_t size = strlen(name);
+
+		if (strncmp(err->message, name, size) == 0 && err->message[size] == ' ')
+			return true;
+	}
+	return false;
 }
 
 /* Method, URL and range are superfluous where the origin is told. */
