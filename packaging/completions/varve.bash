@@ -15,6 +15,15 @@ _varve_options() {
 	umount) echo --lazy --quiet --json --help ;;
 	status | images | "cache ls") echo --store= --json --help ;;
 	why) echo --all --json --help ;;
+	"index "*)
+		case $1 in
+		"index create") echo --output= --layer= ;;
+		"index verify") echo --image= --layer= ;;
+		"index show" | "index pull") echo --layer= ;;
+		esac
+		echo --platform= --store= --hosts-dir= --plain-http --username= --password-stdin \
+			--verbose --quiet --json --help
+		;;
 	"cache verify") echo --repair --store= --quiet --json --help ;;
 	esac
 }
@@ -39,6 +48,8 @@ _varve_value() {
 	--trust-indexes) _varve_reply $'repository\nnone' ;;
 	--pull) _varve_reply $'always\nmissing\nnever' ;;
 	--store | --hosts-dir) _varve_files -d ;;
+	--output) _varve_files -f ;;
+	--image) _varve_image ;;
 	--layer | --platform | --quota | --background-limit | --username | --read-timeout | \
 		--memory-limit) ;;
 	*) return 1 ;;
@@ -68,7 +79,7 @@ _varve_words() {
 		word=${words[i]}
 		if [[ $word == -* ]]; then
 			continue
-		elif [[ -z $verb || $verb == cache ]]; then
+		elif [[ -z $verb || $verb == cache || $verb == index ]]; then
 			verb=${verb:+$verb }$word
 		elif ! (_varve_value "${words[i - 1]}" >/dev/null 2>&1); then
 			((operands += 1))
@@ -106,6 +117,11 @@ _varve_operand() {
 			_varve_files -d
 		fi
 		;;
+	"index show" | "index verify")
+		_varve_image
+		[ -n "${COMPREPLY[0]-}" ] || _varve_files -f
+		;;
+	"index "*) _varve_image ;;
 	umount | status)
 		compopt -o filenames 2>/dev/null
 		_varve_reply "$(_varve_mounts)"
@@ -137,9 +153,10 @@ _varve() {
 	fi
 
 	case $verb in
-	"") _varve_reply $'mount\numount\nstatus\nwhy\nimages\ncache\nhelp\n--version\n--help' ;;
+	"") _varve_reply $'mount\numount\nstatus\nwhy\nimages\nindex\ncache\nhelp\n--version\n--help' ;;
 	cache) _varve_reply $'ls\nverify' ;;
-	help) _varve_reply $'mount\numount\nstatus\nwhy\nimages\ncache' ;;
+	index) _varve_reply $'create\nshow\npush\npull\nverify' ;;
+	help) _varve_reply $'mount\numount\nstatus\nwhy\nimages\nindex\ncache' ;;
 	*)
 		if _varve_value "$option"; then
 			:

@@ -51,6 +51,11 @@ extern const struct verb verb_umount;
 extern const struct verb verb_status;
 extern const struct verb verb_why;
 extern const struct verb verb_images;
+extern const struct verb verb_index_create;
+extern const struct verb verb_index_show;
+extern const struct verb verb_index_push;
+extern const struct verb verb_index_pull;
+extern const struct verb verb_index_verify;
 extern const struct verb verb_cache_ls;
 extern const struct verb verb_cache_verify;
 

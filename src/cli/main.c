@@ -15,6 +15,11 @@ static const struct verb *const verbs[] = {
 	&verb_status,
 	&verb_why,
 	&verb_images,
+	&verb_index_create,
+	&verb_index_show,
+	&verb_index_push,
+	&verb_index_pull,
+	&verb_index_verify,
 	&verb_cache_ls,
 	&verb_cache_verify,
 };
@@ -56,13 +61,19 @@ static void print_overview(FILE *out)
 		out, "`varve VERB --help` lists the options of a verb; varve(1) has it all.\n");
 }
 
+/* Of verbs of two words, the first. */
+static bool is_group(const char *word)
+{
+	return strcmp(word, "cache") == 0 || strcmp(word, "index") == 0;
+}
+
 static int unknown(int argc, char **argv)
 {
+	const char *second = argc > 1 && is_group(argv[0]) ? argv[1] : "";
 	const struct screen screen = screen_on(stderr);
 
 	screen_line(&screen, "varve: there is no verb \"%s%s%s\"; `varve help` lists them", argv[0],
-		argc > 1 && strcmp(argv[0], "cache") == 0 ? " " : "",
-		argc > 1 && strcmp(argv[0], "cache") == 0 ? argv[1] : "");
+		second[0] ? " " : "", second);
 	return EXIT_CODE_INVALID;
 }
 

@@ -12,8 +12,6 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "index/image_index.h"
-#include "local/local_image.h"
-#include "registry/registry_client.h"
 #include "store/store.h"
 
 /* What is being put together; cleared unless it became a tree. */
@@ -324,26 +322,10 @@ static void remember(
 	free(record.layers);
 }
 
-static int open_source(struct assembly *assembly, struct error *err)
-{
-	const struct image_context *context = assembly->opening.context;
-	const struct image_name *name = assembly->opening.options->name;
-	const struct local_image_options local = {
-		.name = name,
-		.loop = context->loop,
-		.workers = context->workers,
-	};
-
-	if (name->place == IMAGE_IN_REGISTRY)
-		return registry_image_new(
-			context->registry, &name->reference, &assembly->opening.source, err);
-	return local_image_new(&local, &assembly->opening.source, err);
-}
-
 static int assemble(struct assembly *assembly, struct tree **tree, struct error *err)
 {
 	report(assembly, IMAGE_RESOLVING, 0);
-	if (open_source(assembly, err) < 0 ||
+	if (image_open_source(&assembly->opening, &assembly->opening.source, err) < 0 ||
 		image_artifacts_new(&assembly->opening.artifacts, err) < 0 ||
 		image_manifest_find(&assembly->opening, &assembly->image, err) < 0 ||
 		choose_layers(assembly, err) < 0)

@@ -32,6 +32,10 @@ struct image_manifest {
 
 void image_manifest_clear(struct image_manifest *manifest);
 
+/* image_source.c: where an image comes from; freed by the caller. */
+MUST_CHECK int image_open_source(
+	const struct image_opening *opening, struct image_source **out, struct error *err);
+
 /* image_manifest.c: from a name to a platform manifest, by the pull policy. */
 MUST_CHECK int image_manifest_find(
 	const struct image_opening *opening, struct image_manifest *out, struct error *err);
@@ -124,6 +128,12 @@ MUST_CHECK int layer_spans_key(const struct layer_blob *blob, const struct detec
 MUST_CHECK int layer_spans_find(const struct layer_blob *blob,
 	const struct detected_layer *detected, enum layer_spans_record record,
 	struct indexed_layer *out, struct error *err);
+
+/* What such a record leads to, and nothing that is made of it: *found false when there is no
+ * record, or its document was evicted. @out is empty. */
+MUST_CHECK int layer_spans_document(const struct layer_blob *blob,
+	const struct detected_layer *detected, enum layer_spans_record record, bool *found,
+	struct digest *digest, struct buffer *out, struct error *err);
 
 /* Remembers a claim for the next mount of an image of this repository. */
 MUST_CHECK int layer_spans_put_claim(const struct layer_blob *blob,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The index of a layer of which nobody has one: made by reading all of it. */
-#include "image_internal.h"
+#include "image_indexing_internal.h"
 
 #include "base/log.h"
 #include "fetch/fetcher.h"
 #include "format/span_index_file.h"
-#include "pass_internal.h"
 #include "store/layer_artifact.h"
 #include "store/layer_staging.h"
 
@@ -61,12 +60,11 @@ static void on_progress(void *arg, uint64_t done)
 	(void)pthread_mutex_unlock(blob->turns->reporting);
 }
 
-static int read_layer(const struct layer_blob *blob, const struct detected_layer *detected,
-	struct layer_index **out, struct error *err)
+/* All of it goes by, and its files to the staging. */
+static int run(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_staging *staging, struct pass_result *out, struct error *err)
 {
 	const struct image_opening *opening = blob->opening;
-	CLEANUP(layer_staging_freep) struct layer_staging *staging = NULL;
-	CLEANUP(pass_result_clear) struct pass_result result = {0};
 	struct source *sources[LAYER_MAX_SOURCES];
 	struct digest diff_id;
 	struct pass_options options = {
@@ -80,8 +78,7 @@ static int read_layer(const struct layer_blob *blob, const struct detected_layer
 		.arg = (void *)(uintptr_t)blob,
 	};
 
-	if (layer_spans_diff_id(blob, &diff_id, err) < 0 ||
-		layer_staging_new(opening->context->store, &staging, err) < 0)
+	if (layer_spans_diff_id(blob, &diff_id, err) < 0)
 		return -1;
 	if (layer_blob_sources(opening, blob->descriptor, sources, &options.n_sources, err) < 0) {
 		for (size_t i = 0; i < options.n_sources; i++)
@@ -89,7 +86,27 @@ static int read_layer(const struct layer_blob *blob, const struct detected_layer
 		return -1;
 	}
 	options.staging = staging;
-	if (pass_run(&options, &result, err) < 0)
+	return pass_run(&options, out, err);
+}
+
+int image_layer_read(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct pass_result *out, struct error *err)
+{
+	CLEANUP(layer_staging_freep) struct layer_staging *staging = NULL;
+
+	if (layer_staging_new(blob->opening->context->store, &staging, err) < 0)
+		return -1;
+	return run(blob, detected, staging, out, err);
+}
+
+static int read_layer(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_index **out, struct error *err)
+{
+	CLEANUP(layer_staging_freep) struct layer_staging *staging = NULL;
+	CLEANUP(pass_result_clear) struct pass_result result = {0};
+
+	if (layer_staging_new(blob->opening->context->store, &staging, err) < 0 ||
+		run(blob, detected, staging, &result, err) < 0)
 		return -1;
 	return keep(blob, detected, &result, staging, out, err);
 }

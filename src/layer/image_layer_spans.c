@@ -248,3 +248,18 @@ int layer_spans_find(const struct layer_blob *blob, const struct detected_layer 
 		out->claim = TAKE_PTR(layer.claim);
 	return 0;
 }
+
+int layer_spans_document(const struct layer_blob *blob, const struct detected_layer *detected,
+	enum layer_spans_record record, bool *found, struct digest *digest, struct buffer *out,
+	struct error *err)
+{
+	uint8_t key[INDEX_KEY_SIZE];
+
+	if (find_record(blob, detected, record, found, digest, err) < 0)
+		return -1;
+	if (!*found)
+		return 0;
+	if (layer_spans_key(blob, detected, record, digest, key, err) < 0)
+		return -1;
+	return layer_artifact_read(blob->opening->context->store, key, digest, found, out, err);
+}

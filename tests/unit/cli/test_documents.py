@@ -12,7 +12,9 @@ import unittest
 VARVE, TOP = sys.argv.pop(1), sys.argv.pop(1)
 MAN = os.path.join(TOP, "packaging", "man")
 COMPLETION = os.path.join(TOP, "packaging", "completions", "varve.bash")
-VERBS = ["mount", "umount", "status", "why", "images", "cache ls", "cache verify"]
+VERBS = ["mount", "umount", "status", "why", "images", "index create", "index show", "index push",
+         "index pull", "index verify", "cache ls", "cache verify"]
+PAGES = {"mount": "varve-mount.1", "index": "varve-index.1"}
 
 # What bash does before it calls a completion function.
 COMPLETE = r"""
@@ -64,7 +66,7 @@ class Documents(unittest.TestCase):
 
     def test_every_option_is_in_the_man_pages(self):
         for verb in VERBS:
-            page = man_text("varve-mount.1" if verb == "mount" else "varve.1")
+            page = man_text(PAGES.get(verb.split()[0], "varve.1"))
             for option in options_of(verb):
                 self.assertRegex(page, rf"--{option}\b", f"of varve {verb}")
 
@@ -99,6 +101,7 @@ class Documents(unittest.TestCase):
     def test_completion_knows_verbs_and_values(self):
         self.assertEqual(complete("varve mo"), ["mount"])
         self.assertEqual(complete("varve cache "), ["ls", "verify"])
+        self.assertEqual(complete("varve index p"), ["push", "pull"])
         self.assertEqual(complete("varve mount --face="), ["auto", "erofs", "fuse"])
         self.assertEqual(complete("varve mount --pull n"), ["never"])
         self.assertEqual(complete("varve help um"), ["umount"])
@@ -116,6 +119,9 @@ class Documents(unittest.TestCase):
         self.assertEqual(complete("varve mount containerd:/et"), ["/etc"])
         self.assertEqual(complete("varve mount oci-archive:/etc/os-rel"), ["/etc/os-release"])
         self.assertEqual(complete("varve mount oci:/etc:"), [])
+        self.assertEqual(complete("varve index create docker-"), ["docker-archive:"])
+        self.assertEqual(complete("varve index verify --image=docker-"), ["docker-archive:"])
+        self.assertEqual(complete("varve index verify /etc/os-rel"), ["/etc/os-release"])
 
 
 unittest.main()

@@ -405,9 +405,8 @@ static void answer_with_tokens(struct fake_request *request, void *arg)
 	}
 	(void)fake_header(request, "Authorization", value, sizeof(value));
 	(void)snprintf(headers, sizeof(headers),
-		"WWW-Authenticate: Bearer realm=\ABSOLUTE " /
-			token\",service=\"s\",scope=\""
-			      "repository:library/app:pull%s\"\r\n",
+		"WWW-Authenticate: Bearer realm=\"http://%s/token\",service=\"s\",scope=\""
+		"repository:library/app:pull%s\"\r\n",
 		fake_registry_host(tokens->registry), writes ? ",push" : "");
 	if (!value[0] || (writes && !strstr(value, "writes")))
 		fake_reply(request, 401, headers, "{}", 2);
