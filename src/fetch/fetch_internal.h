@@ -14,6 +14,11 @@ void fetcher_arm_timer(struct fetcher *fetcher);
 void wait_finish(struct fetch_wait *wait, const struct error *err);
 /* A flight of this wait is done, and its link gone. */
 void wait_flight_done(struct fetch_wait *wait);
+/* Begins anew with what is still missing, as far as nothing else is waited for. */
+void wait_again(struct fetch_wait *wait);
+/* Whether a request was on its way already: what it brought says nothing of what the sources have
+ * had since then. */
+bool wait_began_after(const struct fetch_wait *wait, uint64_t sent_ns);
 void wait_fail_all(struct fetch_layer *layer);
 /* Patience has ended. */
 void wait_time_out(struct fetch_wait *wait);

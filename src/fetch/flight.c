@@ -218,6 +218,12 @@ void flight_fail(struct flight *flight)
 			wait_flight_done(wait);
 			continue;
 		}
+		/* A flight made now asks anew, after this wait began: it is the last one. */
+		if (flight->wrong_ns && !layer->closing &&
+			wait_began_after(wait, flight->wrong_ns)) {
+			wait_again(wait);
+			continue;
+		}
 		if (!recorded)
 			flight_record(flight, flight->origin, &err);
 		recorded = true;

@@ -64,6 +64,8 @@ struct flight {
 	struct wait_link *waits; /* owned list */
 
 	size_t source_i;                     /* asked last */
+	uint64_t sent_ns;                    /* when */
+	uint64_t wrong_ns;                   /* likewise, of the first wrong bytes; 0: none */
 	uint64_t asked;                      /* a bit for each source that failed in this round */
 	unsigned n_rounds;                   /* times that all sources failed */
 	bool hope;                           /* a source of this round may serve later */

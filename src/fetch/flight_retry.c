@@ -25,6 +25,23 @@ static bool may_pass(const struct error *err)
 	       err->kind == ERROR_TIMEOUT;
 }
 
+/* Who has come since the wrong bytes were asked for expects that their source is asked again, for
+ * it may have been repaired; everybody else has seen what it has. */
+static void forgive(struct flight *flight)
+{
+	bool is_expected = false;
+
+	if (flight->n_avoid == 0)
+		return;
+	for (const struct wait_link *link = flight->waits; link; link = link->next_of_flight)
+		is_expected |= wait_began_after(link->wait, flight->wrong_ns);
+	if (!is_expected)
+		return;
+	flight->n_avoid = 0;
+	flight->wrong_ns = 0;
+	flight->recorded = false;
+}
+
 static void delay(struct flight *flight)
 {
 	struct fetch_layer *layer = flight->layer;
@@ -35,6 +52,7 @@ static void delay(struct flight *flight)
 	flight->n_rounds++;
 	flight->asked = 0;
 	flight->hope = false;
+	forgive(flight);
 	flight->retry_ns = clock_now_ns() + delay_ns;
 	flight->state = FLIGHT_DELAYED;
 	queue_push(&layer->delayed, flight);
@@ -75,6 +93,8 @@ static bool is_avoided(const struct flight *flight, const char *origin)
 void flight_wrong_bytes(struct flight *flight, const char *origin, const struct error *err)
 {
 	atomic_fetch_add(&flight->layer->n_wrong, 1);
+	if (!flight->wrong_ns)
+		flight->wrong_ns = flight->sent_ns;
 	flight_record(flight, origin, err);
 	remember(flight, origin, err);
 	flight->recorded = true;

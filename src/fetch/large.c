@@ -281,6 +281,7 @@ int large_start(struct flight *flight, struct error *err)
 	large->flight = flight;
 	large->fd = -1;
 	flight->source_i = source_turn(flight);
+	flight->sent_ns = clock_now_ns();
 	large->source = layer->options.sources[flight->source_i];
 	if (decoded_new(LARGE_PIECE_SIZE, &large->piece, err) < 0 || next_piece(large, err) < 0) {
 		decoded_unref(large->piece);

@@ -242,6 +242,7 @@ int request_start(struct fetch_layer *layer, struct flight **flights, size_t n_f
 
 	for (size_t i = 0; i < n_flights; i++) {
 		flights[i]->state = FLIGHT_REQUESTED;
+		flights[i]->sent_ns = request->started_ns;
 		flights[i]->memory = flights[i]->blob_size + flights[i]->decoded_size;
 		layer->fetcher->memory += flights[i]->memory;
 	}

@@ -183,6 +183,21 @@ static int wait_begin(struct fetch_wait *wait, struct error *err)
 	return 0;
 }
 
+void wait_again(struct fetch_wait *wait)
+{
+	struct error err;
+
+	if (wait_begin(wait, &err) < 0)
+		wait_finish(wait, &err);
+	else
+		wait_flight_done(wait);
+}
+
+bool wait_began_after(const struct fetch_wait *wait, uint64_t sent_ns)
+{
+	return wait->fetcher.deadline_ns - wait->layer->fetcher->options.deadline_ns > sent_ns;
+}
+
 static void on_start(struct loop_task *task)
 {
 	struct fetch_wait *wait = container_of(task, struct fetch_wait, fetcher.start_task);

@@ -13,6 +13,7 @@ struct source_fetch {
 	struct loop_timer *timer;
 	uint64_t sent;
 	const char *origin;
+	bool lies;
 };
 
 static void end(struct source_fetch *fetch, const struct error *err)
@@ -53,6 +54,11 @@ static bool fail_at_once(struct source_fetch *fetch, struct error *err)
 		fetch->origin = source->origin;
 		return error_set(err, ERROR_NOT_FOUND, "no origin is left") < 0;
 	}
+	fetch->lies = fetch->origin == source->origin && atomic_load(&source->lies);
+	if (fetch->origin == source->origin && atomic_load(&source->n_lies) > 0) {
+		atomic_fetch_sub(&source->n_lies, 1);
+		fetch->lies = true;
+	}
 	return false;
 }
 
@@ -67,7 +73,7 @@ static int send_piece(struct source_fetch *fetch)
 	size_t size = left < sizeof(piece) - 1 ? left : sizeof(piece) - 1;
 
 	memcpy(piece, source->blob + place, size);
-	if (atomic_load(&source->lies) && fetch->origin == source->origin)
+	if (fetch->lies)
 		piece[0] ^= 1;
 	if (lies_at >= place && lies_at - place < size)
 		piece[lies_at - place] ^= 1;

@@ -37,6 +37,7 @@ struct fake_source {
 	atomic_bool surplus;               /* sends more than was asked for */
 	atomic_uint_fast64_t stalls_after; /* bytes of a request; UINT64_MAX: not */
 	atomic_uint n_fails;               /* so many times ERROR_UNAVAILABLE, then no more */
+	atomic_uint n_lies;                /* so many requests as if it lied, then no more */
 	atomic_uint_fast64_t lies_at; /* the byte of the blob that is wrong; UINT64_MAX: none */
 	atomic_uint delay_us;         /* before each answer */
 

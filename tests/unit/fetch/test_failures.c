@@ -120,6 +120,74 @@ static void after_wrong_bytes_a_source_that_is_away_is_waited_for(void **state)
 	fixture_close(&f);
 }
 
+/* Two readers of unit 0; the second comes while the request of the first is under way. */
+static void start_early_and_late(struct fixture *f, struct waiter *early, struct waiter *late)
+{
+	struct fetch_layer_stats stats = {0};
+
+	atomic_store(&f->sources[0].stalls, true);
+	waiter_start(early, f, 0, 1);
+	wait_until(atomic_load(&f->sources[0].n_started) == 1);
+	waiter_start(late, f, 0, 1);
+	wait_until((fetch_layer_stats(f->layer, &stats), stats.n_waiting == 2));
+	atomic_store(&f->sources[0].stalls, false);
+}
+
+static void wrong_bytes_sent_for_before_a_reader_came_do_not_fail_it(void **state)
+{
+	struct fixture f;
+	struct waiter early;
+	struct waiter late;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){0});
+	atomic_store(&f.sources[0].n_lies, 1);
+	start_early_and_late(&f, &early, &late);
+	assert_int_equal(waiter_join(&early), ERROR_DIGEST_MISMATCH);
+	assert_int_equal(waiter_join(&late), ERROR_NONE);
+	assert_unit_is_right(&f, 0);
+	assert_int_equal(atomic_load(&f.n_failed), 1);
+	fixture_close(&f);
+}
+
+static void a_source_that_lies_on_fails_a_late_reader_too(void **state)
+{
+	struct fixture f;
+	struct waiter early;
+	struct waiter late;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){0});
+	atomic_store(&f.sources[0].lies, true);
+	start_early_and_late(&f, &early, &late);
+	assert_int_equal(waiter_join(&early), ERROR_DIGEST_MISMATCH);
+	assert_int_equal(waiter_join(&late), ERROR_DIGEST_MISMATCH);
+	/* Each asked once more for another origin. */
+	assert_int_equal(atomic_load(&f.sources[0].n_started), 4);
+	assert_int_equal(atomic_load(&f.n_failed), 2);
+	fixture_close(&f);
+}
+
+static void a_late_reader_does_not_wait_for_another_source_alone(void **state)
+{
+	struct fixture f;
+	struct waiter early;
+	struct waiter late;
+
+	(void)state;
+	fixture_open(&f, &(struct fixture_options){.n_sources = 2});
+	atomic_store(&f.sources[0].lies, true);
+	atomic_store(&f.sources[1].fails, true);
+	waiter_start(&early, &f, 0, 1);
+	wait_until(atomic_load(&f.n_failed) == 1);
+	atomic_store(&f.sources[0].lies, false);
+	waiter_start(&late, &f, 0, 1);
+	assert_int_equal(waiter_join(&late), ERROR_NONE);
+	assert_int_equal(waiter_join(&early), ERROR_NONE);
+	assert_unit_is_right(&f, 0);
+	fixture_close(&f);
+}
+
 static void a_source_that_sends_too_much_is_told_so(void **state)
 {
 	struct fixture f;
@@ -258,6 +326,9 @@ int main(void)
 		cmocka_unit_test(a_request_ends_before_the_patience_of_its_reader),
 		cmocka_unit_test(one_refusal_does_not_hide_that_another_source_may_come_back),
 		cmocka_unit_test(after_wrong_bytes_a_source_that_is_away_is_waited_for),
+		cmocka_unit_test(wrong_bytes_sent_for_before_a_reader_came_do_not_fail_it),
+		cmocka_unit_test(a_source_that_lies_on_fails_a_late_reader_too),
+		cmocka_unit_test(a_late_reader_does_not_wait_for_another_source_alone),
 		cmocka_unit_test(a_source_that_sends_too_much_is_told_so),
 		cmocka_unit_test(too_much_of_a_large_unit_is_an_error_too),
 		cmocka_unit_test(wrong_bytes_in_a_shared_request_fail_their_own_unit_only),
