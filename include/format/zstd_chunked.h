@@ -19,17 +19,24 @@
 #define ZSTD_CHUNKED_CHECKSUM_ANNOTATION "io.github.containers.zstd-chunked.manifest-checksum"
 
 enum {
-	ZSTD_CHUNKED_FOOTER_SIZE = 64,         /* of containers/storage */
-	ZSTD_CHUNKED_STARGZ_FOOTER_SIZE = 40,  /* of stargz, and of containers/storage once */
-	ZSTD_CHUNKED_MAX_TOC_SIZE = 150 << 20, /* the manifest, and the JSON in it */
+	ZSTD_CHUNKED_FOOTER_SIZE = 64,        /* of containers/storage */
+	ZSTD_CHUNKED_STARGZ_FOOTER_SIZE = 40, /* of stargz, and of containers/storage once */
+	/* The manifest, the JSON in it, and manifest and tar-split with what is between them. */
+	ZSTD_CHUNKED_MAX_TOC_SIZE = 150 << 20,
 };
 
-/* Where the manifest is. */
+/* Where the manifest is, and the tar-split behind it: a description of the tar around the files,
+ * which nobody here rebuilds. Its size is 0 where there is none, or nobody says where it is. */
 struct zstd_chunked_position {
 	uint64_t off; /* in the blob, behind the header of its skippable frame */
 	uint64_t size;
-	uint64_t json_size; /* what it decodes to */
+	uint64_t json_size;     /* what it decodes to */
+	uint64_t tar_split_off; /* behind the header of its own frame */
+	uint64_t tar_split_size;
 };
+
+/* How many bytes from position->off on there are to fetch: all that zstd_chunked_parse() checks. */
+uint64_t zstd_chunked_stretch(const struct zstd_chunked_position *position);
 
 /* What the annotations of a layer promise. */
 struct zstd_chunked_promise {
@@ -72,17 +79,18 @@ struct zstd_chunked_options {
 
 /**
  * zstd_chunked_parse() - from the manifest to entries.
- * @manifest: position.size bytes.
+ * @stretch: zstd_chunked_stretch() bytes: the manifest first, the tar-split last.
  * @err: ERROR_DIGEST_MISMATCH when a digest is not the promised one; ERROR_FORMAT for everything
  *       that breaks the format, naming entry and field.
  *
- * The tar-split that may follow the manifest describes the tar around the files, which nobody here
- * rebuilds: it is not read.
+ * What the tar-split says is not read. But where the table of contents names its digest
+ * (tarSplitDigest) it has to have it: a layer in which the two do not belong together was made or
+ * changed by somebody who is not to be believed in the rest either.
  * Threads: workers; CPU only.
  */
-MUST_CHECK int zstd_chunked_parse(const void *manifest, const struct zstd_chunked_options *options,
-	struct toc **out, struct error *err);
+MUST_CHECK int zstd_chunked_parse(const uint8_t *stretch,
+	const struct zstd_chunked_options *options, struct toc **out, struct error *err);
 
-/* The same from the JSON itself, already authenticated. */
+/* The same from the JSON itself, already authenticated, without a tar-split. */
 MUST_CHECK int zstd_chunked_json_parse(const char *json, size_t json_size,
 	const struct zstd_chunked_options *options, struct toc **out, struct error *err);

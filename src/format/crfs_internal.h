@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "format/toc.h"
+#include "oci/digest.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +32,9 @@ struct crfs_options {
 	uint64_t payload_end;  /* where they end at the latest */
 	bool allow_unverified; /* accept chunks without a digest */
 	bool unique_names;     /* refuse a name that comes twice */
+	/* Set to what the table says as tarSplitDigest; unchanged where it says nothing. NULL: that
+	 * field is of no interest. */
+	struct digest *tar_split_digest;
 };
 
 /* A JSON string; not NUL-terminated. data is NULL where the field is absent. */
@@ -73,6 +77,10 @@ struct crfs_record {
 	struct crfs_xattr *xattrs;
 	size_t n_xattrs;
 };
+
+/* @field: for the message. */
+MUST_CHECK int crfs_digest_parse(
+	struct crfs_text text, const char *field, struct digest *out, struct error *err);
 
 /* Turns records, in order, into a table of contents, applying the rules of the dialect. */
 struct crfs_builder;

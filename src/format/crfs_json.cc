@@ -98,7 +98,8 @@ struct parser {
 	struct error *err = nullptr;
 	struct crfs_record record = {};
 	struct crfs_xattr xattrs[TOC_MAX_XATTRS] = {};
-	struct buffer scratch = {}; /* where strings with escapes are decoded */
+	struct digest *tar_split_digest = nullptr; /* of the options */
+	struct buffer scratch = {};                /* where strings with escapes are decoded */
 	/* A writer writes its fields in one order: which came next the last time. */
 	size_t last_field = n_fields;
 	size_t following[n_fields + 1] = {};
@@ -330,6 +331,19 @@ int read_entries(parser &p, ondemand::value &value)
 	return 0;
 }
 
+int read_tar_split_digest(parser &p, ondemand::value &value)
+{
+	struct crfs_text text = {};
+
+	if (p.tar_split_digest->algorithm)
+		return error_set(p.err, ERROR_FORMAT, "tarSplitDigest appears twice");
+	if (is_null(value))
+		return 0;
+	if (read_text(p, value, &text) < 0)
+		return error_prefix(p.err, "tarSplitDigest");
+	return crfs_digest_parse(text, "tarSplitDigest", p.tar_split_digest, p.err);
+}
+
 int read_document(parser &p, ondemand::document &document)
 {
 	bool has_version = false, has_entries = false;
@@ -357,6 +371,9 @@ int read_document(parser &p, ondemand::document &document)
 				return error_set(p.err, ERROR_FORMAT, "entries appears twice");
 			has_entries = true;
 			if (read_entries(p, value) < 0)
+				return -1;
+		} else if (name == "tarSplitDigest" && p.tar_split_digest) {
+			if (read_tar_split_digest(p, value) < 0)
 				return -1;
 		}
 	}
@@ -391,6 +408,7 @@ int crfs_json_parse_padded(const char *json, size_t json_size, const struct crfs
 	p->err = err;
 	if (crfs_builder_new(options, &builder, err) == 0) {
 		p->builder = builder;
+		p->tar_split_digest = options->tar_split_digest;
 		result = parse(*p, json, json_size, out);
 	}
 	delete p;

@@ -16,18 +16,27 @@ enum {
 	ZSTD_MAX_RATIO = (128 << 10) / 4,
 };
 
-static int parse_sha256(
-	struct crfs_text text, const char *field, uint8_t out[32], struct error *err)
+int crfs_digest_parse(
+	struct crfs_text text, const char *field, struct digest *out, struct error *err)
 {
 	char copy[DIGEST_TEXT_SIZE];
-	struct digest digest;
 
 	if (text.size >= sizeof(copy) || memchr(text.data, '\0', text.size))
 		return error_set(err, ERROR_FORMAT, "%s is no digest", field);
 	memcpy(copy, text.data, text.size);
 	copy[text.size] = '\0';
-	if (digest_parse(copy, &digest, err) < 0)
+	if (digest_parse(copy, out, err) < 0)
 		return error_prefix(err, "%s", field);
+	return 0;
+}
+
+static int parse_sha256(
+	struct crfs_text text, const char *field, uint8_t out[32], struct error *err)
+{
+	struct digest digest;
+
+	if (crfs_digest_parse(text, field, &digest, err) < 0)
+		return -1;
 	if (digest.algorithm != DIGEST_SHA256)
 		return error_set(err, ERROR_UNSUPPORTED, "%s is not SHA-256", field);
 	memcpy(out, digest.bytes, 32);

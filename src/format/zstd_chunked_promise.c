@@ -14,6 +14,8 @@ enum { MANIFEST_TYPE_CRFS = 1 };
 #define STARGZ_CHECKSUM "io.containers.zstd-chunked.manifest-checksum"
 #define CONTAINERS_POSITION "io.github.containers.zstd-chunked.manifest-position"
 #define STARGZ_POSITION "io.containers.zstd-chunked.manifest-position"
+/* stargz writes none. */
+#define TAR_SPLIT_POSITION "io.github.containers.zstd-chunked.tarsplit-position"
 
 int zstd_chunked_check_position(const struct zstd_chunked_position *position, uint64_t type,
 	uint64_t blob_size, struct error *err)
@@ -33,6 +35,39 @@ int zstd_chunked_check_position(const struct zstd_chunked_position *position, ui
 		return error_set(err, ERROR_FORMAT,
 			"a manifest of %" PRIu64 " bytes, %" PRIu64 " decoded; at most %d are read",
 			position->size, position->json_size, (int)ZSTD_CHUNKED_MAX_TOC_SIZE);
+	return 0;
+}
+
+uint64_t zstd_chunked_stretch(const struct zstd_chunked_position *position)
+{
+	if (position->tar_split_size == 0)
+		return position->size;
+	return position->tar_split_off + position->tar_split_size - position->off;
+}
+
+int zstd_chunked_set_tar_split(struct zstd_chunked_position *position,
+	const struct zstd_chunked_tar_split *claimed, uint64_t blob_size, struct error *err)
+{
+	uint64_t manifest_end = position->off + position->size;
+
+	if (claimed->off == 0 && claimed->size == 0 && claimed->decoded_size == 0)
+		return 0;
+	if (claimed->size == 0 || claimed->off < manifest_end + ZSTD_SKIPPABLE_HEADER_SIZE ||
+		!range_within(claimed->off, claimed->size, blob_size))
+		return error_set(err, ERROR_FORMAT,
+			"a tar-split of %" PRIu64 " bytes at %" PRIu64
+			" behind a manifest that ends at %" PRIu64 ", in a blob of %" PRIu64
+			" bytes",
+			claimed->size, claimed->off, manifest_end, blob_size);
+	if (claimed->off + claimed->size - position->off > ZSTD_CHUNKED_MAX_TOC_SIZE ||
+		claimed->decoded_size > ZSTD_CHUNKED_MAX_TOC_SIZE)
+		return error_set(err, ERROR_FORMAT,
+			"a manifest and a tar-split that take %" PRIu64
+			" bytes, the latter %" PRIu64 " decoded; at most %d are read",
+			claimed->off + claimed->size - position->off, claimed->decoded_size,
+			(int)ZSTD_CHUNKED_MAX_TOC_SIZE);
+	position->tar_split_off = claimed->off;
+	position->tar_split_size = claimed->size;
 	return 0;
 }
 
@@ -98,6 +133,28 @@ static int parse_position(
 	return 0;
 }
 
+/* It counts where the manifest's position is known from an annotation, too; elsewhere the footer
+ * tells of both. */
+static int parse_tar_split(
+	const struct descriptor *layer, struct zstd_chunked_promise *promise, struct error *err)
+{
+	enum { OFF, SIZE, DECODED_SIZE, N };
+	const char *text = descriptor_annotation(layer, TAR_SPLIT_POSITION);
+	struct zstd_chunked_tar_split tar_split;
+	uint64_t numbers[N];
+
+	if (!text || !promise->has_position)
+		return 0;
+	if (!parse_numbers(text, numbers, N))
+		return error_set(err, ERROR_FORMAT,
+			"annotation " TAR_SPLIT_POSITION " is not offset:size:uncompressed size");
+	tar_split = (struct zstd_chunked_tar_split){
+		.off = numbers[OFF], .size = numbers[SIZE], .decoded_size = numbers[DECODED_SIZE]};
+	if (zstd_chunked_set_tar_split(&promise->position, &tar_split, layer->size, err) < 0)
+		return error_prefix(err, "annotation " TAR_SPLIT_POSITION);
+	return 0;
+}
+
 static int parse_digest(
 	const char *name, const char *text, bool *has, struct digest *out, struct error *err)
 {
@@ -125,7 +182,8 @@ int zstd_chunked_promise_parse(
 			err) < 0 ||
 		parse_digest(ESTARGZ_TOC_DIGEST_ANNOTATION, toc_digest, &promise.has_toc_digest,
 			&promise.toc_digest, err) < 0 ||
-		parse_position(layer, &promise, err) < 0)
+		parse_position(layer, &promise, err) < 0 ||
+		parse_tar_split(layer, &promise, err) < 0)
 		return -1;
 	*out = promise;
 	return 0;

@@ -74,7 +74,7 @@ MUST_CHECK int layer_blob_sources(const struct image_opening *opening,
 /* A table of contents as the layer carries it; of one of the formats that have one. */
 struct layer_table {
 	enum layer_format format;
-	struct buffer encoded;                     /* owned */
+	struct buffer encoded;                     /* owned; of zstd:chunked, with its tar-split */
 	uint64_t payload_end;                      /* LAYER_FORMAT_ESTARGZ */
 	struct zstd_chunked_position zstd_chunked; /* LAYER_FORMAT_ZSTD_CHUNKED */
 };

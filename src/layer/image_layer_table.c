@@ -68,7 +68,8 @@ static int read_zstd_chunked(const struct layer_blob *blob, const struct tail *t
 	const struct zstd_chunked_position *position, struct layer_table *out, struct error *err)
 {
 	out->zstd_chunked = *position;
-	return read_table(blob, tail, position->off, position->size, &out->encoded, err);
+	return read_table(
+		blob, tail, position->off, zstd_chunked_stretch(position), &out->encoded, err);
 }
 
 /* Says what the blob is instead of what it should be. */

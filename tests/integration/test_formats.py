@@ -193,6 +193,24 @@ def test_two_tables_of_contents_for_one_layer_are_refused(lab):
     assert "two tables" in lab.varve().refused(varve.BAD_DATA, image.reference, "--plain-http")
 
 
+@pytest.mark.parametrize("names", ["containers", "estargz"])
+def test_a_tar_split_that_the_table_does_not_name_is_refused(lab, names):
+    """Found by the annotations, or by the footer."""
+    server = lab.empty_registry()
+    blob = pushing.zstd_chunked.build(small_tree(), names=names)
+    off = blob.data.index(blob.tar_split)
+    damaged = bytearray(blob.data)
+    damaged[off + len(blob.tar_split) // 2] ^= 1
+    layer = pushing.describe(blob)
+    blob.data = bytes(damaged)
+    layer["digest"] = blob.digest
+    image = pushing.push(server.host, "split", [blob], layers=[layer])
+    program = lab.varve()
+    said = program.refused(varve.BAD_DATA, image.reference, "--plain-http")
+    assert "tar-split has digest" in said and "pushed again" in said and blob.digest in said
+    assert program.layer_files() == []
+
+
 @pytest.mark.parametrize("min_chunk_size", [0, 64_000])
 def test_a_table_of_contents_in_an_image_of_its_own_is_found(lab, face, min_chunk_size):
     server = lab.empty_registry()

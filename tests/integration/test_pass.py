@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers without any table of contents: read once as a whole, lazy from then on."""
 import dataclasses
-import glob
 import gzip
 import os
 import subprocess
@@ -73,10 +72,6 @@ def tars_fixture(tmp_path_factory):
     return contents
 
 
-def index_files(program):
-    return glob.glob(os.path.join(program.store, "layers", "*"))
-
-
 def is_complete(mount):
     return all(layer["complete"] for layer in mount.status()["layers"])
 
@@ -111,7 +106,7 @@ def test_a_file_of_an_evicted_layer_costs_one_span(lab, face, form, tars):
     image = push(server, "torture", [blob])
     program = lab.varve()
     program.mount(image.reference, "--plain-http", face).stop()
-    for path in index_files(program):
+    for path in program.layer_files():
         if not path.endswith(".spans"):
             os.unlink(path)
     before = server.bytes_of_blobs()
@@ -142,7 +137,7 @@ def test_what_the_image_says_of_a_layer_has_to_be_true(lab, tars):
         image = push(server, name, [blob])
         said = program.refused(code, image.reference, "--plain-http")
         assert message in said and blob.digest in said
-        assert index_files(program) == []
+        assert program.layer_files() == []
 
 
 def test_wrong_bytes_on_the_way_are_called_that(lab, tars):
@@ -153,7 +148,7 @@ def test_wrong_bytes_on_the_way_are_called_that(lab, tars):
     program = lab.varve()
     proxy.fault = faults.FlippedBits()
     program.refused(varve.BAD_DATA, reference, "--plain-http")
-    assert index_files(program) == []
+    assert program.layer_files() == []
     proxy.fault = faults.Fault()
     mount = program.mount(reference, "--plain-http")
     assert trees.file_hash(mount.path("links/a/one")) == \
@@ -182,4 +177,4 @@ def test_a_registry_that_dies_in_the_middle_leaves_nothing(lab, tars):
     program = lab.varve()
     proxy.fault = Dying(len(tars[0]) // 2)
     program.refused(varve.UNAVAILABLE, reference, "--plain-http", "--read-timeout=5s")
-    assert index_files(program) == []
+    assert program.layer_files() == []

@@ -46,6 +46,8 @@ def blobs():
     yield "stargz-footer", zstd_chunked.build(tree()[:-1], dialect="stargz", names="estargz")
     yield "stargz-containers-names", zstd_chunked.build(tree()[:-1], dialect="stargz",
                                                         names="containers", prefix="/")
+    yield "tar-split-without-digest", zstd_chunked.build(
+        tree()[:3], edit_toc=lambda toc: toc.pop("tarSplitDigest"))
     yield "empty", zstd_chunked.build([])
 
 
@@ -71,6 +73,12 @@ def failing_blobs():
     yield "mixed", make(mixed), "mixes two dialects"
     yield "backwards", make(backwards), "a chunk from"
     yield "chunk-type", make(typed), 'chunkType "ones" is unknown'
+    other = {"tarSplitDigest": estargz.sha256(b"another")}
+    yield "other-tar-split", make(lambda toc: toc.update(other)), "the tar-split has digest"
+    yield "other-tar-split-footer", make(lambda toc: toc.update(other), names="estargz"), \
+        "the tar-split has digest"
+    yield "tar-split-digest", make(lambda toc: toc.update(tarSplitDigest="sha256:1")), \
+        "tarSplitDigest: "
     other = zstd_chunked.build(tree())
     other.manifest += b" "
     yield "other-digest", other, "manifest"

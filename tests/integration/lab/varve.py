@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program under test: its commands, its mounts, and what must be gone after a test."""
 import contextlib
+import glob
 import json
 import os
 import signal
@@ -69,6 +70,10 @@ class Varve:
         assert document["silent"] == []
         report, = document["stores"]
         return report
+
+    def layer_files(self):
+        """What the store has on disk of layers: nothing, when they were refused."""
+        return glob.glob(os.path.join(self.store, "layers", "*"))
 
     def why(self, path):
         return self.json("why", path)

@@ -287,6 +287,100 @@ static void annotations_that_contradict_each_other_are_refused(void **state)
 		"two tables of contents for one layer");
 }
 
+static int promise_tar_split(const char *text, struct zstd_chunked_promise *out, struct error *err)
+{
+	struct layer layer = {0};
+
+	annotate(&layer, STARGZ "manifest-position", "9000:500:3000:1");
+	annotate(&layer, CONTAINERS "tarsplit-position", text);
+	return zstd_chunked_promise_parse(&layer.descriptor, out, err);
+}
+
+static void manifest_and_tar_split_are_one_stretch_of_the_blob(void **state)
+{
+	(void)state;
+	struct zstd_chunked_promise promise;
+	struct error err = {0};
+	struct layer lonely = {0};
+
+	assert_int_equal(promise_tar_split("9508:400:20000", &promise, &err), 0);
+	assert_int_equal(promise.position.tar_split_off, 9508);
+	assert_int_equal(promise.position.tar_split_size, 400);
+	assert_int_equal(zstd_chunked_stretch(&promise.position), 908);
+	/* Other writers may put something between them. */
+	assert_int_equal(promise_tar_split("9600:400:20000", &promise, &err), 0);
+	assert_int_equal(zstd_chunked_stretch(&promise.position), 1000);
+	assert_int_equal(promise_tar_split("0:0:0", &promise, &err), 0);
+	assert_int_equal(zstd_chunked_stretch(&promise.position), 500);
+	/* The footer will tell. */
+	annotate(&lonely, CONTAINERS "tarsplit-position", "1:2:3");
+	assert_promises(&lonely, false, false, false);
+}
+
+static void tar_splits_that_cannot_be_are_refused(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"", "9508:400", "9508:400:20000:1", "9508:-1:20000",
+		"9507:400:20000", "9000:500:3000", "0:400:20000", "9508:0:20000", "9508:493:20000",
+		"10000:1:1", "9508:18446744073709551615:1", "18446744073709551615:2:1",
+		"9508:400:157286401"};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct zstd_chunked_promise promise;
+		struct error err = {0};
+
+		assert_int_equal(promise_tar_split(texts[i], &promise, &err), -1);
+		if (err.kind != ERROR_FORMAT || !strstr(err.message, "tarsplit-position"))
+			fail_msg("%s: %s", texts[i], err.message);
+	}
+}
+
+static void manifest_and_tar_split_have_a_limit_in_common(void **state)
+{
+	(void)state;
+	struct zstd_chunked_promise promise;
+	struct error err = {0};
+	struct layer layer = {0};
+
+	annotate(&layer, STARGZ "manifest-position", "8:104857600:104857600:1");
+	annotate(&layer, CONTAINERS "tarsplit-position", "104857616:52428793:52428793");
+	layer.descriptor.size = UINT64_C(1) << 40;
+	assert_int_equal(zstd_chunked_promise_parse(&layer.descriptor, &promise, &err), -1);
+	assert_non_null(strstr(err.message, "take 157286401 bytes"));
+}
+
+static void a_digest_of_the_tar_split_that_is_none_is_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *members;
+		const char *words;
+	} cases[] = {
+		{"\"tarSplitDigest\":\"sha256:1\"", "tarSplitDigest: "},
+		{"\"tarSplitDigest\":\"\"", "tarSplitDigest: "},
+		{"\"tarSplitDigest\":\"" D1 "\\u0000\"", "tarSplitDigest is no digest"},
+		{"\"tarSplitDigest\":1", "tarSplitDigest: not a string"},
+		{"\"tarSplitDigest\":\"" D1 "\",\"tarSplitDigest\":\"" D1 "\"",
+			"tarSplitDigest appears twice"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buffer json = {0};
+		struct error err = {0};
+		struct toc *toc = NULL;
+
+		assert_int_equal(
+			buffer_printf(&json, "{\"version\":1,\"entries\":[],%s}", cases[i].members),
+			0);
+		assert_int_equal(zstd_chunked_json_parse(
+					 (const char *)json.data, json.size, &strict, &toc, &err),
+			-1);
+		if (err.kind != ERROR_FORMAT || !strstr(err.message, cases[i].words))
+			fail_msg("%s: %s", cases[i].members, err.message);
+		buffer_free(&json);
+	}
+}
+
 static void malformed_annotations_are_named(void **state)
 {
 	(void)state;
@@ -395,6 +489,44 @@ static void both_footers_say_where_the_manifest_is(void **state)
 	}
 }
 
+static void the_long_footer_says_where_the_tar_split_is(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t off, size, decoded_size;
+		bool is_accepted;
+	} cases[] = {
+		{9508, 400, 9000, true},
+		{0, 0, 0, true},
+		{9508, 429, 9000, false}, /* into the footer */
+		{9507, 400, 9000, false},
+		{9508, 0, 9000, false},
+		{UINT64_MAX, UINT64_MAX, 1, false},
+		{9508, 400, UINT64_MAX, false},
+	};
+	uint8_t tail[ZSTD_CHUNKED_FOOTER_SIZE];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct zstd_chunked_position position;
+		struct error err = {0};
+		bool found;
+		int result;
+
+		(void)make_footer(tail, true, 9000, 500);
+		le64_store(tail + 32, cases[i].off);
+		le64_store(tail + 40, cases[i].size);
+		le64_store(tail + 48, cases[i].decoded_size);
+		result = zstd_chunked_footer_parse(
+			tail, sizeof(tail), 10000, &found, &position, &err);
+		assert_int_equal(result, cases[i].is_accepted ? 0 : -1);
+		assert_int_equal(found, cases[i].is_accepted);
+		if (result == 0)
+			assert_int_equal(position.tar_split_size, cases[i].size);
+		else
+			assert_non_null(strstr(err.message, "zstd:chunked footer: a "));
+	}
+}
+
 static void a_footer_that_points_outside_is_refused(void **state)
 {
 	(void)state;
@@ -431,9 +563,14 @@ int main(void)
 		cmocka_unit_test(contents_without_a_digest_are_refused),
 		cmocka_unit_test(annotations_are_read_under_the_names_of_both_writers),
 		cmocka_unit_test(annotations_that_contradict_each_other_are_refused),
+		cmocka_unit_test(manifest_and_tar_split_are_one_stretch_of_the_blob),
+		cmocka_unit_test(tar_splits_that_cannot_be_are_refused),
+		cmocka_unit_test(manifest_and_tar_split_have_a_limit_in_common),
+		cmocka_unit_test(a_digest_of_the_tar_split_that_is_none_is_refused),
 		cmocka_unit_test(malformed_annotations_are_named),
 		cmocka_unit_test(positions_that_cannot_be_are_refused),
 		cmocka_unit_test(both_footers_say_where_the_manifest_is),
+		cmocka_unit_test(the_long_footer_says_where_the_tar_split_is),
 		cmocka_unit_test(a_footer_that_points_outside_is_refused),
 	};
 	return cmocka_run_group_tests_name("format/zstd_chunked", tests, NULL, NULL);

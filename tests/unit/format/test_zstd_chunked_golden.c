@@ -116,6 +116,9 @@ static void check_footer(const char *name)
 		zstd_chunked_footer_parse(blob.data, blob.size, blob.size, &found, &position, &err),
 		0);
 	assert_true(found);
+	/* stargz' names have none for it. */
+	if (promise.has_position && promise.position.tar_split_size == 0)
+		position.tar_split_off = position.tar_split_size = 0;
 	if (promise.has_position)
 		assert_memory_equal(&position, &promise.position, sizeof(position));
 	buffer_free(&layer.text);
@@ -131,7 +134,8 @@ static void footer_and_annotation_agree(void **state)
 static void a_wrong_digest_is_a_digest_mismatch(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"should-fail-other-digest", "should-fail-other-json"};
+	static const char *const names[] = {"should-fail-other-digest", "should-fail-other-json",
+		"should-fail-other-tar-split", "should-fail-other-tar-split-footer"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct buffer blob = golden_read(names[i], "blob");

@@ -55,16 +55,19 @@ static void zstd_chunked_layers_of_every_writer_are_opened_and_read(void **state
 static void a_known_position_takes_one_request(void **state)
 {
 	struct image_fixture *f = *state;
-	const struct layer_text with = {.blob = "zstd_chunked/skopeo"};
-	unsigned n;
+	static const struct layer_text with[] = {
+		{.blob = "zstd_chunked/skopeo"}, {.blob = "zstd_chunked/containers"}};
 
-	push_one(f, "v1", &with);
-	(void)image_must_open(f, "app:v1", &strict);
-	n = image_n_requests(f);
-	/* Tag, manifest, table of contents. */
-	assert_int_equal(n, 3);
-	(void)image_must_open(f, "app:v1", &strict);
-	assert_int_equal(image_n_requests(f), n);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned before = image_n_requests(f);
+
+		push_one(f, i ? "v1" : "v0", &with[i]);
+		(void)image_must_open(f, i ? "app:v1" : "app:v0", &strict);
+		/* Tag, manifest, table of contents with the tar-split behind it. */
+		assert_int_equal(image_n_requests(f), before + 3);
+		(void)image_must_open(f, i ? "app:v1" : "app:v0", &strict);
+		assert_int_equal(image_n_requests(f), before + 3);
+	}
 }
 
 static void zeros_are_not_fetched(void **state)
@@ -119,9 +122,10 @@ static void a_table_that_nobody_vouches_for_needs_permission(void **state)
 static void a_table_of_another_digest_is_refused(void **state)
 {
 	struct image_fixture *f = *state;
-	static const char *const names[] = {"other-digest", "other-json"};
+	static const char *const names[] = {
+		"other-digest", "other-json", "other-tar-split", "other-tar-split-footer"};
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char name[128];
 		const struct layer_text layer = {.blob = name};
 
