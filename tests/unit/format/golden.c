@@ -118,3 +118,31 @@ void golden_check_error(const char *name, const struct error *err)
 		fail_msg("%s: \"%s\" lacks \"%s\"", name, err->message, (char *)words.data);
 	buffer_free(&words);
 }
+
+void golden_check_good(const char *name, int (*parse)(const char *name, const struct buffer *blob,
+						 struct toc **toc, struct error *err))
+{
+	struct buffer blob = golden_read(name, "blob");
+	struct toc *toc = NULL;
+	struct error err = {0};
+
+	if (parse(name, &blob, &toc, &err) < 0)
+		fail_msg("%s: %s", name, err.message);
+	golden_check_toc(name, &blob, toc);
+	toc_free(toc);
+	buffer_free(&blob);
+}
+
+void golden_check_bad(const char *name, int (*parse)(const char *name, const struct buffer *blob,
+						struct toc **toc, struct error *err))
+{
+	struct buffer blob = golden_read(name, "blob");
+	struct toc *toc = NULL;
+	struct error err = {0};
+
+	if (parse(name, &blob, &toc, &err) == 0)
+		fail_msg("%s was accepted", name);
+	assert_null(toc);
+	golden_check_error(name, &err);
+	buffer_free(&blob);
+}

@@ -24,5 +24,12 @@ void golden_each_file(const char *suffix, bool should_fail, void (*each)(const c
 /* Compares with NAME.dump, decodes and verifies every chunk. */
 void golden_check_toc(const char *name, const struct buffer *blob, const struct toc *toc);
 
+/* NAME.blob is read as golden_check_toc() wants it; or it is refused as golden_check_error() wants
+ * it, and there is no table. */
+void golden_check_good(const char *name, int (*parse)(const char *name, const struct buffer *blob,
+						 struct toc **toc, struct error *err));
+void golden_check_bad(const char *name, int (*parse)(const char *name, const struct buffer *blob,
+						struct toc **toc, struct error *err));
+
 /* The message must have NAME.error in it. */
 void golden_check_error(const char *name, const struct error *err);

@@ -64,28 +64,12 @@ static int parse_blob(
 
 static void check_good(const char *name)
 {
-	struct buffer blob = golden_read(name, "blob");
-	struct toc *toc = NULL;
-	struct error err = {0};
-
-	if (parse_blob(name, &blob, &toc, &err) < 0)
-		fail_msg("%s: %s", name, err.message);
-	golden_check_toc(name, &blob, toc);
-	toc_free(toc);
-	buffer_free(&blob);
+	golden_check_good(name, parse_blob);
 }
 
 static void check_bad(const char *name)
 {
-	struct buffer blob = golden_read(name, "blob");
-	struct toc *toc = NULL;
-	struct error err = {0};
-
-	if (parse_blob(name, &blob, &toc, &err) == 0)
-		fail_msg("%s was accepted", name);
-	assert_null(toc);
-	golden_check_error(name, &err);
-	buffer_free(&blob);
+	golden_check_bad(name, parse_blob);
 }
 
 static void every_golden_blob_reads_as_recorded_and_every_chunk_verifies(void **state)
