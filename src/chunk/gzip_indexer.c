@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "decoded_internal.h"
+#include "span_sink_internal.h"
 #include "window_marks_internal.h"
 
 enum {
 	GZIP_WINDOW_BITS = 15 + 16,
-	PIECE_SIZE = 256 << 10,
 	ZLIB_MAX = 1 << 30,
 
 	/* zlib's data_type after Z_BLOCK: how many bits are left of the last byte, and why it
@@ -28,22 +27,17 @@ enum phase {
 };
 
 struct gzip_indexer {
-	struct gzip_indexer_options options;
+	struct span_sink sink;
 	z_stream zlib;
 	bool ready; /* zlib is set up */
 	enum phase phase;
 	uint8_t last_byte; /* the one before in_off */
 	uint64_t in_off;   /* encoded bytes consumed */
-	uint64_t out_off;  /* decoded bytes */
 	uint64_t member_off;
 	uint64_t members_end; /* of the blob: behind the last member so far */
 	uint64_t n_members;
-	struct decoded *piece; /* owned; NULL: none begun */
-	size_t piece_size;
 
 	/* The span that is being decoded. */
-	uint64_t span_i;
-	uint64_t span_out_off;
 	struct unit_span span;
 	struct window_marks *marks; /* owned */
 	uint8_t window[SPAN_WINDOW_SIZE];
@@ -57,9 +51,7 @@ int gzip_indexer_new(
 
 	if (!indexer)
 		return error_set(err, ERROR_NO_MEMORY, "no memory to index a gzip stream");
-	indexer->options = *options;
-	if (options->span_size == 0)
-		indexer->options.span_size = SPAN_DEFAULT_SIZE;
+	span_sink_init(&indexer->sink, options);
 	indexer->span.codec = CODEC_GZIP;
 	if (window_marks_new(&indexer->marks, err) < 0)
 		return -1;
@@ -77,7 +69,7 @@ void gzip_indexer_free(struct gzip_indexer *indexer)
 	if (indexer->ready)
 		(void)inflateEnd(&indexer->zlib);
 	window_marks_free(indexer->marks);
-	decoded_unref(indexer->piece);
+	span_sink_clear(&indexer->sink);
 	free(indexer);
 }
 
@@ -87,33 +79,14 @@ void gzip_indexer_freep(struct gzip_indexer **indexer)
 	*indexer = NULL;
 }
 
-static int emit_piece(struct gzip_indexer *indexer, struct error *err)
-{
-	CLEANUP(decoded_unrefp) struct decoded *piece = TAKE_PTR(indexer->piece);
-
-	if (!piece || indexer->piece_size == 0)
-		return 0;
-	decoded_narrow(piece, 0, indexer->piece_size);
-	indexer->piece_size = 0;
-	return indexer->options.data(indexer->options.arg, indexer->span_i, piece, err);
-}
-
-static uint64_t span_decoded(const struct gzip_indexer *indexer)
-{
-	return indexer->out_off - indexer->span_out_off;
-}
-
 /* The span ends at blob_end; nothing is told of one without bytes. */
 static int end_span(
 	struct gzip_indexer *indexer, uint64_t blob_end, unsigned end_bits, struct error *err)
 {
 	CLEANUP(buffer_free) struct buffer packed = {0};
 	struct unit_span *span = &indexer->span;
-	uint64_t span_i = indexer->span_i;
 
-	if (emit_piece(indexer, err) < 0)
-		return -1;
-	if (span_decoded(indexer) == 0)
+	if (span_sink_decoded(&indexer->sink) == 0)
 		return 0;
 	if (span->in_member) {
 		window_marks_apply(indexer->marks, indexer->window, indexer->window_size);
@@ -123,11 +96,8 @@ static int end_span(
 	span->window = packed.size > 0 ? packed.data : NULL;
 	span->window_size = packed.size;
 	span->blob_size = blob_end - span->blob_off;
-	span->decoded_size = span_decoded(indexer);
 	span->end_bits = end_bits;
-	indexer->span_i++;
-	return indexer->options.found(
-		indexer->options.arg, span_i, indexer->span_out_off, span, err);
+	return span_sink_end_span(&indexer->sink, span, err);
 }
 
 static int begin_member_span(struct gzip_indexer *indexer, struct error *err)
@@ -135,7 +105,6 @@ static int begin_member_span(struct gzip_indexer *indexer, struct error *err)
 	if (end_span(indexer, indexer->in_off, 0, err) < 0)
 		return -1;
 	indexer->span = (struct unit_span){.blob_off = indexer->in_off, .codec = CODEC_GZIP};
-	indexer->span_out_off = indexer->out_off;
 	return 0;
 }
 
@@ -150,7 +119,6 @@ static int begin_block_span(struct gzip_indexer *indexer, unsigned bits, struct 
 		.in_member = true,
 		.bits = bits,
 	};
-	indexer->span_out_off = indexer->out_off;
 	if (inflateGetDictionary(&indexer->zlib, indexer->window, &indexer->window_size) != Z_OK)
 		return error_set(err, ERROR_INTERNAL, "zlib has no window");
 	return window_marks_begin(
@@ -159,9 +127,9 @@ static int begin_block_span(struct gzip_indexer *indexer, unsigned bits, struct 
 
 static int begin_member(struct gzip_indexer *indexer, struct error *err)
 {
-	uint64_t decoded = span_decoded(indexer);
+	uint64_t decoded = span_sink_decoded(&indexer->sink);
 
-	if (decoded > 0 && decoded >= indexer->options.span_size / 2 &&
+	if (decoded > 0 && decoded >= indexer->sink.options.span_size / 2 &&
 		begin_member_span(indexer, err) < 0)
 		return -1;
 	if (inflateReset(&indexer->zlib) != Z_OK)
@@ -190,18 +158,19 @@ static int inflate_failed(const struct gzip_indexer *indexer, int result, struct
  * border. */
 static int prepare_room(struct gzip_indexer *indexer, int *flush, struct error *err)
 {
-	uint64_t decoded = span_decoded(indexer);
-	uint64_t left =
-		decoded < indexer->options.span_size ? indexer->options.span_size - decoded : 0;
-	size_t room = PIECE_SIZE - indexer->piece_size;
+	uint64_t decoded = span_sink_decoded(&indexer->sink);
+	uint64_t span_size = indexer->sink.options.span_size;
+	uint64_t left = decoded < span_size ? span_size - decoded : 0;
+	uint8_t *room;
+	size_t room_size;
 
-	if (!indexer->piece && decoded_new(PIECE_SIZE, &indexer->piece, err) < 0)
+	if (span_sink_room(&indexer->sink, &room, &room_size, err) < 0)
 		return -1;
 	*flush = left > 0 ? Z_NO_FLUSH : Z_BLOCK;
-	if (left > 0 && left < room)
-		room = (size_t)left;
-	indexer->zlib.next_out = decoded_base(indexer->piece) + indexer->piece_size;
-	indexer->zlib.avail_out = (unsigned)room;
+	if (left > 0 && left < room_size)
+		room_size = (size_t)left;
+	indexer->zlib.next_out = room;
+	indexer->zlib.avail_out = (unsigned)room_size;
 	return 0;
 }
 
@@ -215,9 +184,7 @@ static int account(struct gzip_indexer *indexer, const uint8_t *in, size_t n_in,
 			window_marks_feed(indexer->marks, in, n_in);
 	}
 	indexer->in_off += n_in;
-	indexer->out_off += n_out;
-	indexer->piece_size += n_out;
-	return indexer->piece_size == PIECE_SIZE ? emit_piece(indexer, err) : 0;
+	return span_sink_put(&indexer->sink, n_out, err);
 }
 
 /* One call of inflate(). *@starved: it needs more input. */
@@ -318,9 +285,9 @@ int gzip_indexer_end(
 	if (out)
 		*out = (struct gzip_indexer_summary){
 			.blob_size = indexer->in_off,
-			.decoded_size = indexer->out_off,
+			.decoded_size = indexer->sink.out_off,
 			.n_members = indexer->n_members,
-			.n_spans = indexer->span_i,
+			.n_spans = indexer->sink.span_i,
 		};
 	return 0;
 }

@@ -5,25 +5,22 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
-#include "decoded_internal.h"
+#include "span_sink_internal.h"
 
-enum { PIECE_SIZE = 256 << 10 };
+/* Of a window, 128 MiB: what zstd's own decoder takes unless it is told otherwise, and with it
+ * those that decode the spans later. */
+enum { MAX_WINDOW_LOG = 27 };
 
 struct zstd_indexer {
-	struct gzip_indexer_options options;
+	struct span_sink sink;
 	ZSTD_DCtx *context; /* owned */
 	bool in_frame;
 	uint64_t n_frames;
-	uint64_t in_off;       /* encoded bytes consumed */
-	uint64_t out_off;      /* decoded bytes */
-	struct decoded *piece; /* owned; NULL: none begun */
-	size_t piece_size;
-
-	/* The span that is being decoded. */
-	uint64_t span_i;
+	uint64_t in_off; /* encoded bytes consumed */
+	uint64_t frame_off;
 	uint64_t span_in_off;
-	uint64_t span_out_off;
 };
 
 int zstd_indexer_new(
@@ -35,9 +32,10 @@ int zstd_indexer_new(
 		indexer->context = ZSTD_createDCtx();
 	if (!indexer || !indexer->context)
 		return error_set(err, ERROR_NO_MEMORY, "no memory to index a zstd stream");
-	indexer->options = *options;
-	if (options->span_size == 0)
-		indexer->options.span_size = SPAN_DEFAULT_SIZE;
+	if (ZSTD_isError(
+		    ZSTD_DCtx_setParameter(indexer->context, ZSTD_d_windowLogMax, MAX_WINDOW_LOG)))
+		return error_set(err, ERROR_INTERNAL, "zstd takes no limit of windows");
+	span_sink_init(&indexer->sink, options);
 	*out = TAKE_PTR(indexer);
 	return 0;
 }
@@ -47,7 +45,7 @@ void zstd_indexer_free(struct zstd_indexer *indexer)
 	if (!indexer)
 		return;
 	(void)ZSTD_freeDCtx(indexer->context);
-	decoded_unref(indexer->piece);
+	span_sink_clear(&indexer->sink);
 	free(indexer);
 }
 
@@ -57,40 +55,63 @@ void zstd_indexer_freep(struct zstd_indexer **indexer)
 	*indexer = NULL;
 }
 
-static int emit_piece(struct zstd_indexer *indexer, struct error *err)
-{
-	CLEANUP(decoded_unrefp) struct decoded *piece = TAKE_PTR(indexer->piece);
-
-	if (!piece || indexer->piece_size == 0)
-		return 0;
-	decoded_narrow(piece, 0, indexer->piece_size);
-	indexer->piece_size = 0;
-	return indexer->options.data(indexer->options.arg, indexer->span_i, piece, err);
-}
-
-static uint64_t span_decoded(const struct zstd_indexer *indexer)
-{
-	return indexer->out_off - indexer->span_out_off;
-}
-
 /* Between frames. Frames without contents belong to the span behind them. */
 static int end_span(struct zstd_indexer *indexer, struct error *err)
 {
-	const struct unit_span span = {
+	struct unit_span span = {
 		.blob_off = indexer->span_in_off,
 		.blob_size = indexer->in_off - indexer->span_in_off,
-		.decoded_size = span_decoded(indexer),
 		.codec = CODEC_ZSTD,
 	};
-	uint64_t out_off = indexer->span_out_off;
 
-	if (emit_piece(indexer, err) < 0)
-		return -1;
-	if (span.decoded_size == 0)
+	if (span_sink_decoded(&indexer->sink) > 0)
+		indexer->span_in_off = indexer->in_off;
+	return span_sink_end_span(&indexer->sink, &span, err);
+}
+
+static int zstd_failed(const struct zstd_indexer *indexer, size_t result, struct error *err)
+{
+	switch (ZSTD_getErrorCode(result)) {
+	case ZSTD_error_memory_allocation:
+		return error_set(err, ERROR_NO_MEMORY, "no memory to decode zstd");
+	case ZSTD_error_dictionary_wrong:
+		return error_set(err, ERROR_UNSUPPORTED,
+			"the zstd frame at byte %" PRIu64
+			" needs a dictionary, which no image can carry: compress the layer "
+			"without one",
+			indexer->frame_off);
+	case ZSTD_error_frameParameter_windowTooLarge:
+		return error_set(err, ERROR_UNSUPPORTED,
+			"the zstd frame at byte %" PRIu64
+			" needs a window of more than %d MiB: compress the layer with a smaller "
+			"one (zstd --long=%d or less)",
+			indexer->frame_off, 1 << (MAX_WINDOW_LOG - 20), MAX_WINDOW_LOG);
+	case ZSTD_error_frameParameter_unsupported:
+		return error_set(err, ERROR_UNSUPPORTED,
+			"the zstd frame at byte %" PRIu64
+			" uses what version 1 of the format reserves",
+			indexer->frame_off);
+	case ZSTD_error_prefix_unknown:
+		return error_set(err, ERROR_FORMAT,
+			"no zstd frame at byte %" PRIu64
+			", where the blob begins or the frame before it ends",
+			indexer->frame_off);
+	default:
+		return error_set(err, ERROR_FORMAT,
+			"the zstd frame at byte %" PRIu64 " is not valid near byte %" PRIu64 ": %s",
+			indexer->frame_off, indexer->in_off, ZSTD_getErrorName(result));
+	}
+}
+
+static int end_frame(struct zstd_indexer *indexer, struct error *err)
+{
+	struct span_sink *sink = &indexer->sink;
+
+	indexer->n_frames++;
+	indexer->frame_off = indexer->in_off;
+	if (span_sink_decoded(sink) < sink->options.span_size / 2)
 		return 0;
-	indexer->span_in_off = indexer->in_off;
-	indexer->span_out_off = indexer->out_off;
-	return indexer->options.found(indexer->options.arg, indexer->span_i++, out_off, &span, err);
+	return end_span(indexer, err);
 }
 
 /* One call of zstd. *@starved: it needs more input. */
@@ -99,28 +120,22 @@ static int decode_some(
 {
 	ZSTD_outBuffer out = {0};
 	size_t before = in->pos;
+	uint8_t *room;
 	size_t result;
 
-	if (!indexer->piece && decoded_new(PIECE_SIZE, &indexer->piece, err) < 0)
+	if (span_sink_room(&indexer->sink, &room, &out.size, err) < 0)
 		return -1;
-	out.dst = decoded_base(indexer->piece) + indexer->piece_size;
-	out.size = PIECE_SIZE - indexer->piece_size;
+	out.dst = room;
 	result = ZSTD_decompressStream(indexer->context, &out, in);
-	if (ZSTD_isError(result))
-		return error_set(err, ERROR_FORMAT, "not valid zstd near byte %" PRIu64 ": %s",
-			indexer->in_off + (in->pos - before), ZSTD_getErrorName(result));
 	indexer->in_off += in->pos - before;
-	indexer->out_off += out.pos;
-	indexer->piece_size += out.pos;
+	if (ZSTD_isError(result))
+		return zstd_failed(indexer, result, err);
 	indexer->in_frame = result != 0;
-	indexer->n_frames += result == 0;
 	/* With room left there is nothing more in its own buffers. */
 	*starved = in->pos == in->size && (result == 0 || out.pos < out.size);
-	if (indexer->piece_size == PIECE_SIZE && emit_piece(indexer, err) < 0)
+	if (span_sink_put(&indexer->sink, out.pos, err) < 0)
 		return -1;
-	if (result == 0 && span_decoded(indexer) >= indexer->options.span_size / 2)
-		return end_span(indexer, err);
-	return 0;
+	return result == 0 ? end_frame(indexer, err) : 0;
 }
 
 int zstd_indexer_feed(
@@ -140,8 +155,9 @@ int zstd_indexer_end(struct zstd_indexer *indexer, struct error *err)
 {
 	if (indexer->in_frame)
 		return error_set(err, ERROR_FORMAT,
-			"the blob ends at byte %" PRIu64 ", in the middle of a zstd frame",
-			indexer->in_off);
+			"the blob ends at byte %" PRIu64
+			", in the middle of the zstd frame at byte %" PRIu64,
+			indexer->in_off, indexer->frame_off);
 	if (indexer->n_frames == 0)
 		return error_set(err, ERROR_FORMAT, "an empty blob is not zstd");
 	return end_span(indexer, err);

@@ -89,16 +89,21 @@ static void check(const struct buffer *blob, size_t step, size_t size, uint64_t 
 	buffer_free(&found.data);
 }
 
-static void refuse(const struct buffer *blob, const char *why)
+static void refuse_as(enum error_kind kind, const struct buffer *blob, const char *why)
 {
 	struct found found = {0};
 	struct error err = {0};
 
 	assert_int_equal(run(blob, 777, &found, &err), -1);
-	assert_int_equal(err.kind, ERROR_FORMAT);
+	assert_int_equal(err.kind, kind);
 	if (!strstr(err.message, why))
 		fail_msg("'%s' is not in '%s'", why, err.message);
 	buffer_free(&found.data);
+}
+
+static void refuse(const struct buffer *blob, const char *why)
+{
+	refuse_as(ERROR_FORMAT, blob, why);
 }
 
 static void a_single_frame_is_a_single_span(void **state)
@@ -149,6 +154,77 @@ static void frames_without_contents_make_no_span(void **state)
 	buffer_free(&blob);
 }
 
+static void frames_that_do_not_say_their_size_make_spans(void **state)
+{
+	(void)state;
+	struct buffer blob = {0};
+
+	for (size_t off = 0; off < SIZE; off += 150000)
+		encode_zstd_of_unknown_size(plain + off, 150000, &blob);
+	check(&blob, 4096, SIZE, 10);
+	check(&blob, 1, SIZE, 10);
+	buffer_free(&blob);
+}
+
+/* Behind a good frame: a header, and a raw block of five bytes, in hex. */
+static struct buffer with_frame(const char *hex)
+{
+	struct buffer blob = {0};
+	uint8_t bytes[64];
+	size_t size = strlen(hex) / 2;
+
+	encode_frame(CODEC_ZSTD, plain, 5, &blob);
+	assert_int_equal(hex_decode(hex, 2 * size, bytes, size), 0);
+	assert_int_equal(buffer_append(&blob, bytes, size), 0);
+	return blob;
+}
+
+/* RFC 8878 sections 3.1.1.1 and 3.1.1.2. */
+#define MAGIC "28b52ffd"
+#define RAW_BLOCK "2900000102030405"
+
+static void a_frame_that_needs_a_dictionary_is_refused(void **state)
+{
+	(void)state;
+	struct buffer blob = with_frame(MAGIC "210705" RAW_BLOCK);
+
+	refuse_as(ERROR_UNSUPPORTED, &blob, "frame at byte 14 needs a dictionary");
+	buffer_free(&blob);
+}
+
+static void windows_are_limited(void **state)
+{
+	(void)state;
+	/* 128 MiB, the next larger one, and the largest there is. */
+	struct buffer most = with_frame(MAGIC "0088" RAW_BLOCK);
+	struct buffer more = with_frame(MAGIC "0089" RAW_BLOCK);
+	struct buffer largest = with_frame(MAGIC "00ff" RAW_BLOCK);
+	struct found found = {0};
+	struct error err = {0};
+
+	if (run(&most, 777, &found, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(found.data.size, 10);
+	refuse_as(ERROR_UNSUPPORTED, &more, "a window of more than 128 MiB");
+	refuse_as(ERROR_UNSUPPORTED, &largest, "zstd --long=27");
+	buffer_free(&found.data);
+	buffer_free(&most);
+	buffer_free(&more);
+	buffer_free(&largest);
+}
+
+static void a_frame_of_another_version_is_no_frame(void **state)
+{
+	(void)state;
+	struct buffer reserved = with_frame(MAGIC "2805" RAW_BLOCK);
+	struct buffer ancient = with_frame("21b52ffd2005" RAW_BLOCK);
+
+	refuse_as(ERROR_UNSUPPORTED, &reserved, "byte 14 uses what version 1");
+	refuse(&ancient, "no zstd frame at byte 14");
+	buffer_free(&reserved);
+	buffer_free(&ancient);
+}
+
 static void what_is_not_all_of_zstd_is_refused(void **state)
 {
 	(void)state;
@@ -156,10 +232,10 @@ static void what_is_not_all_of_zstd_is_refused(void **state)
 
 	encode_frame(CODEC_ZSTD, plain, SIZE, &blob);
 	blob.size -= 5;
-	refuse(&blob, "in the middle of a zstd frame");
+	refuse(&blob, "in the middle of the zstd frame at byte 0");
 	blob.size += 5;
 	assert_int_equal(buffer_append(&blob, "garbage", 7), 0);
-	refuse(&blob, "not valid zstd near byte");
+	refuse(&blob, "no zstd frame at byte");
 	refuse(&empty, "an empty blob");
 	buffer_free(&blob);
 }
@@ -170,6 +246,10 @@ int main(void)
 		cmocka_unit_test(a_single_frame_is_a_single_span),
 		cmocka_unit_test(frames_make_spans_of_at_least_half_the_size),
 		cmocka_unit_test(frames_without_contents_make_no_span),
+		cmocka_unit_test(frames_that_do_not_say_their_size_make_spans),
+		cmocka_unit_test(a_frame_that_needs_a_dictionary_is_refused),
+		cmocka_unit_test(windows_are_limited),
+		cmocka_unit_test(a_frame_of_another_version_is_no_frame),
 		cmocka_unit_test(what_is_not_all_of_zstd_is_refused),
 	};
 

@@ -138,6 +138,7 @@ static const struct way {
 	{"members", CODEC_GZIP, 300001, DOCKER_GZIP},
 	{"zstd", CODEC_ZSTD, SIZE_MAX, ZSTD},
 	{"frames", CODEC_ZSTD, 1 << 20, ZSTD},
+	{"large-frames", CODEC_ZSTD, 9 << 20, ZSTD},
 	{"tar", CODEC_NONE, SIZE_MAX, TAR},
 };
 
