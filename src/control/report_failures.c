@@ -20,10 +20,33 @@ struct failure_rows {
 	size_t max;
 };
 
-static bool is_wanted(const struct failure_filter *filter, size_t layer, uint64_t unit)
+/* Units that come out of the same encoded bytes fail together, and the record names one of them. */
+static bool is_sibling(
+	const struct unit_table *units, const struct failure_filter *filter, uint64_t failed)
 {
-	return filter->all || (filter->layer == layer && unit >= filter->first_unit &&
-				      unit - filter->first_unit < filter->n_units);
+	struct unit unit, other;
+
+	if (unit_table_get(units, failed, &unit, NULL) < 0)
+		return false;
+	for (uint64_t i = 0; i < filter->n_units; i++) {
+		if (unit_table_get(units, filter->first_unit + i, &other, NULL) < 0)
+			return false;
+		if (other.blob_off == unit.blob_off && !(other.flags & UNIT_ZEROS))
+			return true;
+	}
+	return false;
+}
+
+static bool is_wanted(
+	const struct tree *tree, const struct failure_filter *filter, size_t layer, uint64_t unit)
+{
+	if (filter->all)
+		return true;
+	if (filter->layer != layer)
+		return false;
+	if (unit >= filter->first_unit && unit - filter->first_unit < filter->n_units)
+		return true;
+	return is_sibling(layer_index_of(tree->layers[layer])->units, filter, unit);
 }
 
 /* A reader that tries again, and all that wait for one unit, fail for the same reason. */
@@ -69,7 +92,7 @@ static void collect(
 		size_t n = layer_failures(tree->layers[i], failures, LAYER_MAX_FAILURES);
 
 		for (size_t j = 0; j < n; j++) {
-			if (is_wanted(filter, i, failures[j].unit))
+			if (is_wanted(tree, filter, i, failures[j].unit))
 				keep(rows, &failures[j], i);
 		}
 	}
