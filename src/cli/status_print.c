@@ -10,6 +10,33 @@
 
 enum { MAX_LAYER_LINES = 16, ACTIVITY_SIZE = 40 };
 
+static bool is_whole(const struct json *layer)
+{
+	return strcmp(text_in(layer, "access"), "whole") == 0;
+}
+
+static bool is_zstd(const struct json *layer)
+{
+	return strcmp(text_in(layer, "codec"), "zstd") == 0;
+}
+
+const char *access_format(const struct json *layer, char text[ACCESS_TEXT_SIZE])
+{
+	const char *part = is_zstd(layer) ? "frame" : "span";
+	uint64_t n = number_in(layer, "spans");
+
+	if (is_whole(layer))
+		(void)snprintf(text, ACCESS_TEXT_SIZE,
+			"one %s: any byte that is missing brings back all of it",
+			is_zstd(layer) ? "zstd frame" : "span");
+	else if (n > 0)
+		(void)snprintf(
+			text, ACCESS_TEXT_SIZE, "lazy by %s (%ju of them)", part, (uintmax_t)n);
+	else
+		(void)snprintf(text, ACCESS_TEXT_SIZE, "lazy by unit");
+	return text;
+}
+
 /* What is going on with a layer, in one word or two. */
 static const char *layer_activity(const struct json *layer, char text[ACTIVITY_SIZE])
 {
@@ -29,7 +56,7 @@ static const char *layer_activity(const struct json *layer, char text[ACTIVITY_S
 	}
 	if (flag_in(layer, "background"))
 		return "completing";
-	return strcmp(text_in(layer, "access"), "whole") == 0 ? "as a whole" : "on demand";
+	return is_whole(layer) ? "as a whole" : "on demand";
 }
 
 static void print_layer(const struct screen *screen, const struct json *layer)
@@ -78,6 +105,29 @@ static void print_layers(const struct screen *screen, const struct json *layers)
 	if (n_lines < n)
 		screen_line(screen, "  and %zu more layers, %zu of them complete", n - n_lines,
 			n_complete_left);
+}
+
+/* Of other codecs a single span is a small layer, and of no interest. */
+static void print_single_frames(const struct screen *screen, const struct json *layers)
+{
+	char digest[16];
+	size_t n = 0;
+
+	for (size_t i = 0; i < json_length(layers); i++) {
+		const struct json *layer = json_at(layers, i);
+
+		if (!is_whole(layer) || !is_zstd(layer))
+			continue;
+		(void)digest_short(text_in(layer, "digest"), digest);
+		n++;
+	}
+	if (n == 0)
+		return;
+	if (n == 1)
+		screen_put(screen, STYLE_PLAIN, "  %s is one zstd frame: ", digest);
+	else
+		screen_put(screen, STYLE_PLAIN, "  %zu layers are one zstd frame each: ", n);
+	screen_line(screen, "once evicted, any read brings back all");
 }
 
 static void print_total(const struct screen *screen, const struct json *layers)
@@ -154,6 +204,7 @@ static void print_mount(
 		plural(json_length(layers)));
 	print_notes(screen, mount);
 	print_layers(screen, layers);
+	print_single_frames(screen, layers);
 	print_total(screen, layers);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli_internal.h"
 #include "quantity_internal.h"
+#include "status_internal.h"
 #include "why_internal.h"
 
 static void print_heading(const struct screen *screen, const char *text)
@@ -59,6 +60,7 @@ static void print_units(const struct screen *screen, const struct json *report)
 	const struct json *units = json_get(report, "units");
 	const struct json *list = json_get(units, "list");
 	char present[QUANTITY_TEXT_SIZE], size[QUANTITY_TEXT_SIZE], digest[16];
+	char access[ACCESS_TEXT_SIZE];
 
 	screen_line(screen, "  layer %ju of %ju, %s; %ju of %ju units are here, %s of %s",
 		(uintmax_t)number_in(layer, "number"), (uintmax_t)number_in(layer, "of"),
@@ -66,6 +68,7 @@ static void print_units(const struct screen *screen, const struct json *report)
 		(uintmax_t)number_in(units, "present"), (uintmax_t)number_in(units, "total"),
 		size_format(number_in(units, "present_size"), present),
 		size_format(number_in(units, "size"), size));
+	screen_line(screen, "  %s", access_format(layer, access));
 	screen_put(screen, STYLE_DIM, "  %8s %12s %9s  %-7s  %-22s %s", "UNIT", "FILE OFFSET",
 		"SIZE", "", "RANGE OF THE BLOB", "SHA-256");
 	screen_end(screen);

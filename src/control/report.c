@@ -31,6 +31,28 @@ void set_digest(struct json *object, const char *name, const struct digest *dige
 	set_text(object, name, digest_format(digest, text));
 }
 
+const char *report_codec_name(enum codec codec)
+{
+	return codec == CODEC_GZIP ? "gzip" : codec == CODEC_ZSTD ? "zstd" : "none";
+}
+
+void set_access(struct json *object, const struct layer *layer)
+{
+	const struct unit_table *units = layer_index_of(layer)->units;
+	const struct unit_table_header *header = unit_table_header(units);
+	struct unit unit = {0};
+
+	/* All units of a layer are encoded alike; of an empty one nothing is. */
+	if (header->n_units > 0 && unit_table_get(units, 0, &unit, NULL) < 0)
+		unit.codec = CODEC_NONE;
+	set_text(object, "access",
+		header->n_spans == 0   ? "units"
+		: header->n_spans == 1 ? "whole"
+				       : "spans");
+	set_text(object, "codec", report_codec_name(unit.codec));
+	set_number(object, "spans", header->n_spans);
+}
+
 int set_store(struct json *object, struct store *store, struct error *err)
 {
 	struct cache_usage usage;

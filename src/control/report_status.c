@@ -8,16 +8,6 @@
 
 enum { MAX_FAILURES = 10 };
 
-/* What comes with a byte that is missing: its unit, all units of its span, or all of the layer. */
-static const char *layer_access(const struct layer *layer)
-{
-	uint64_t n_spans = unit_table_header(layer_index_of(layer)->units)->n_spans;
-
-	if (n_spans == 0)
-		return "units";
-	return n_spans == 1 ? "whole" : "spans";
-}
-
 static struct json *layer_to_json(struct layer *layer)
 {
 	const struct descriptor *descriptor = layer_descriptor(layer);
@@ -34,7 +24,7 @@ static struct json *layer_to_json(struct layer *layer)
 	set_number(json, "present", stats.store.present);
 	set_number(json, "allocated", stats.store.allocated);
 	set_bool(json, "complete", stats.store.complete);
-	set_text(json, "access", layer_access(layer));
+	set_access(json, layer);
 	set_bool(json, "background", stats.fetch.background);
 	set_number(json, "fetched_bytes", stats.fetch.fetched_bytes);
 	set_number(json, "copied_bytes", stats.fetch.copied_bytes);

@@ -178,13 +178,9 @@ static struct json *layer_to_json(const struct subject *subject)
 	set_number(json, "units", stats.store.n_units);
 	set_number(json, "units_present", stats.store.n_present);
 	set_bool(json, "complete", stats.store.complete);
+	set_access(json, subject->layer);
 	set_number(json, "waiting", stats.fetch.n_waiting);
 	return json;
-}
-
-static const char *codec_name(enum codec codec)
-{
-	return codec == CODEC_GZIP ? "gzip" : codec == CODEC_ZSTD ? "zstd" : "none";
 }
 
 static struct json *unit_to_json(
@@ -200,7 +196,7 @@ static struct json *unit_to_json(
 	set_bool(json, "present", present);
 	set_number(json, "blob_off", unit->blob_off);
 	set_number(json, "blob_size", unit->blob_size);
-	set_text(json, "codec", codec_name(unit->codec));
+	set_text(json, "codec", report_codec_name(unit->codec));
 	set_text(json, "digest", unit->flags & (UNIT_UNVERIFIED | UNIT_IN_SPAN) ? "" : digest);
 	set_bool(json, "in_span", unit->flags & UNIT_IN_SPAN);
 	set_bool(json, "zeros", unit->flags & UNIT_ZEROS);

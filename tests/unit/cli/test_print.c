@@ -42,7 +42,8 @@ static struct json *wide_layer(unsigned i, bool complete)
 	return layer;
 }
 
-static struct json *wide_report(unsigned n_layers, unsigned n_complete)
+/* @layers is owned by the report. */
+static struct json *report_of(struct json *layers)
 {
 	struct json *report =
 		parse("{\"pid\": 4194304, \"store\": {\"dir\": \"/var/lib/varve\", \"allocated\": "
@@ -53,14 +54,20 @@ static struct json *wide_report(unsigned n_layers, unsigned n_complete)
 		"\"manifest\": \"sha256:0123456789abcdef\", \"platform\": \"linux/arm64/v8\", "
 		"\"face\": \"erofs\", \"started_s\": 1700000000}");
 	struct json *mounts = json_new_array();
-	struct json *layers = json_new_array();
 
-	for (unsigned i = 0; i < n_layers; i++)
-		json_append(layers, wide_layer(i, i < n_complete));
 	json_set(mount, "layers", layers);
 	json_append(mounts, mount);
 	json_set(report, "mounts", mounts);
 	return report;
+}
+
+static struct json *wide_report(unsigned n_layers, unsigned n_complete)
+{
+	struct json *layers = json_new_array();
+
+	for (unsigned i = 0; i < n_layers; i++)
+		json_append(layers, wide_layer(i, i < n_complete));
+	return report_of(layers);
 }
 
 /* Owned by the caller. */
@@ -122,6 +129,64 @@ static void status_of_many_layers_fits_a_screen_and_shows_those_at_work(void **s
 	assert_true(check_lines(text) <= 24);
 	assert_non_null(strstr(text, "and 111 more layers, 7 of them complete"));
 	free(text);
+}
+
+static void print_access(const char *layer, char text[ACCESS_TEXT_SIZE])
+{
+	struct json *json = parse(layer);
+
+	(void)access_format(json, text);
+	json_free(json);
+}
+
+static void access_is_told_in_words(void **state)
+{
+	static const struct {
+		const char *layer;
+		const char *text;
+	} rows[] = {
+		{"{\"access\": \"units\", \"codec\": \"gzip\", \"spans\": 0}", "lazy by unit"},
+		{"{\"access\": \"spans\", \"codec\": \"gzip\", \"spans\": 75}",
+			"lazy by span (75 of them)"},
+		{"{\"access\": \"spans\", \"codec\": \"zstd\", \"spans\": 9223372036854775807}",
+			"lazy by frame (9223372036854775807 of them)"},
+		{"{\"access\": \"whole\", \"codec\": \"gzip\", \"spans\": 1}",
+			"one span: any byte that is missing brings back all of it"},
+		{"{\"access\": \"whole\", \"codec\": \"zstd\", \"spans\": 1}",
+			"one zstd frame: any byte that is missing brings back all of it"},
+	};
+	char text[ACCESS_TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_access(rows[i].layer, text);
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
+static void status_tells_which_layers_are_one_frame(void **state)
+{
+	(void)state;
+	for (unsigned n_frames = 0; n_frames < 3; n_frames++) {
+		struct json *layers = json_new_array();
+		char *text;
+
+		for (unsigned i = 0; i < 3; i++) {
+			struct json *layer = wide_layer(i, true);
+
+			json_set(layer, "access", json_new_string("whole"));
+			json_set(layer, "codec", json_new_string(i < n_frames ? "zstd" : "gzip"));
+			json_append(layers, layer);
+		}
+		text = print(status_page, report_of(layers));
+		assert_int_equal(check_lines(text), 3 + 7 + (n_frames > 0));
+		assert_int_equal(strstr(text, "any read brings back all") != NULL, n_frames > 0);
+		assert_int_equal(
+			strstr(text, "000000000000 is one zstd frame: ") != NULL, n_frames == 1);
+		assert_int_equal(
+			strstr(text, "2 layers are one zstd frame each: ") != NULL, n_frames == 2);
+		free(text);
+	}
 }
 
 static void status_shows_one_mount_alone_when_asked(void **state)
@@ -213,6 +278,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_fits_80_columns_with_the_widest_figures),
 		cmocka_unit_test(status_of_many_layers_fits_a_screen_and_shows_those_at_work),
+		cmocka_unit_test(access_is_told_in_words),
+		cmocka_unit_test(status_tells_which_layers_are_one_frame),
 		cmocka_unit_test(status_shows_one_mount_alone_when_asked),
 		cmocka_unit_test(status_survives_a_report_of_anything),
 		cmocka_unit_test(failures_are_told_with_file_number_and_advice),

@@ -161,6 +161,9 @@ static void status_counts_what_was_fetched(void **state)
 	assert_int_equal(number(layer, "fetched_bytes"), FIXTURE_CHUNK_SIZE);
 	assert_int_equal(number(layer, "blob_size"), fixture.fs.blob_size);
 	assert_false(flag(layer, "complete"));
+	assert_string_equal(text(layer, "access"), "units");
+	assert_string_equal(text(layer, "codec"), "none");
+	assert_int_equal(number(layer, "spans"), 0);
 	assert_true(number(json_get(json, "store"), "allocated") >= FIXTURE_CHUNK_SIZE);
 	assert_true(flag(json_get(json, "store"), "caching"));
 	assert_int_equal(json_length(json_get(json, "failures")), 0);
