@@ -288,7 +288,9 @@ static int check_unique(const struct toc *toc, struct error *err)
 		const char *entry = toc->entries[i].name;
 
 		if (!remember_name(slots, n_slots, seed, entry))
-			return error_set(err, ERROR_FORMAT, "the name '%s' comes twice",
+			return error_set(err, ERROR_FORMAT,
+				"the name '%s' comes twice: readers would differ in which one "
+				"counts; build the layer again",
 				toc_entry_shown(entry, strlen(entry), name));
 	}
 	return 0;

@@ -120,7 +120,9 @@ static unsigned promise_of(const struct zstd_chunked_promise *zstd_chunked)
 
 static int contradiction(const struct descriptor *layer, unsigned promise, struct error *err)
 {
-	return error_set(err, ERROR_FORMAT, "media type %s, but the annotation %s is of %s",
+	return error_set(err, ERROR_FORMAT,
+		"media type %s, but the annotation %s is of %s: push the image again without it, "
+		"or with the right media type",
 		layer->media_type,
 		promise & BY_MANIFEST ? "zstd-chunked.manifest-checksum"
 				      : ESTARGZ_TOC_DIGEST_ANNOTATION,
@@ -165,7 +167,9 @@ static const struct row *row_of(const struct descriptor *layer)
 static int lie(
 	const struct descriptor *layer, const char *place, const char *content, struct error *err)
 {
-	return error_set(err, ERROR_FORMAT, "media type %s, but the blob %s as %s does",
+	return error_set(err, ERROR_FORMAT,
+		"media type %s, but the blob %s as %s does: push the image again with the right "
+		"one",
 		layer->media_type, place, content);
 }
 
@@ -205,6 +209,7 @@ int detect_content(
 			return lie(layer, "begins", row->content, err);
 	}
 	return error_set(err, ERROR_FORMAT,
-		"media type %s, but the blob begins as neither gzip, zstd nor tar does",
+		"media type %s, but the blob begins as neither gzip, zstd nor tar does: it is no "
+		"layer",
 		layer->media_type);
 }

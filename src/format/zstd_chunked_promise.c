@@ -175,7 +175,8 @@ int zstd_chunked_promise_parse(
 
 	if (toc_digest && descriptor_annotation(layer, ZSTD_CHUNKED_CHECKSUM_ANNOTATION))
 		return error_set(err, ERROR_FORMAT,
-			"annotations %s and %s: two tables of contents for one layer",
+			"annotations %s and %s: two tables of contents for one layer; push it "
+			"again with one of them",
 			ZSTD_CHUNKED_CHECKSUM_ANNOTATION, ESTARGZ_TOC_DIGEST_ANNOTATION);
 	if (find(layer, ZSTD_CHUNKED_CHECKSUM_ANNOTATION, STARGZ_CHECKSUM, &name, &text, err) < 0 ||
 		parse_digest(name, text, &promise.has_manifest_digest, &promise.manifest_digest,

@@ -289,33 +289,44 @@ static int feed(struct pass *pass, struct error *err)
 	}
 }
 
-static int check_digest(const char *what, const char *where, const struct digest *expected,
+/* For people, of what has another digest than somebody says. */
+struct subject {
+	const char *what;
+	const char *who_says;
+	const char *advice;
+};
+
+static int check_digest(const struct subject *subject, const struct digest *expected,
 	const struct digest *actual, struct error *err)
 {
 	char expected_text[DIGEST_TEXT_SIZE], actual_text[DIGEST_TEXT_SIZE];
 
 	if (digest_equal(expected, actual))
 		return 0;
-	return error_set(err, ERROR_DIGEST_MISMATCH, "%s has the digest %s, but %s says %s", what,
-		digest_format(actual, actual_text), where, digest_format(expected, expected_text));
+	return error_set(err, ERROR_DIGEST_MISMATCH, "%s has the digest %s, but %s says %s: %s",
+		subject->what, digest_format(actual, actual_text), subject->who_says,
+		digest_format(expected, expected_text), subject->advice);
 }
 
 /* In the order of blame: bytes on their way, then what the image was made of. */
 static int judge(struct pass *pass, struct error *err)
 {
+	static const struct subject blob = {"the blob", "the manifest",
+		"it was damaged where it is or on the way; repair it there"};
+	static const struct subject archive = {"the archive in the blob",
+		"the image's config (diffID)", "it is of another layer; push the image again"};
 	const struct pass_options *options = pass->options;
 	bool is_hashed = pass->blob_digest.algorithm != 0;
 
-	if (is_hashed && check_digest("the blob", "the manifest", &options->descriptor->digest,
-				 &pass->blob_digest, err) < 0)
+	if (is_hashed &&
+		check_digest(&blob, &options->descriptor->digest, &pass->blob_digest, err) < 0)
 		return -1;
 	if (atomic_load(&pass->failed)) {
 		if (err)
 			*err = pass->err;
 		return -1;
 	}
-	return check_digest("the archive in the blob", "the image's config (diffID)",
-		options->diff_id, &pass->archive_digest, err);
+	return check_digest(&archive, options->diff_id, &pass->archive_digest, err);
 }
 
 static int add_spans(struct pass *pass, struct error *err)

@@ -181,7 +181,8 @@ def test_media_types_that_lie_are_refused_and_named(lab):
         layer = {**pushing.describe(blob), "mediaType": media_type}
         image = pushing.push(server.host, f"lie{i}", [blob], layers=[layer])
         said = program.refused(varve.BAD_DATA, image.reference, "--plain-http")
-        assert media_type in said and is_really in said
+        assert media_type in said and is_really in said and "push the image again" in said
+    assert program.layer_files() == []
 
 
 def test_two_tables_of_contents_for_one_layer_are_refused(lab):
@@ -190,7 +191,22 @@ def test_two_tables_of_contents_for_one_layer_are_refused(lab):
     layer = pushing.describe(blob)
     layer["annotations"][pushing.estargz.TOC_DIGEST_ANNOTATION] = blob.toc_digest
     image = pushing.push(server.host, "both", [blob], layers=[layer])
-    assert "two tables" in lab.varve().refused(varve.BAD_DATA, image.reference, "--plain-http")
+    program = lab.varve()
+    said = program.refused(varve.BAD_DATA, image.reference, "--plain-http")
+    assert "two tables" in said and "push it again with one of them" in said
+    assert program.layer_files() == []
+
+
+@pytest.mark.parametrize("dialect", ["containers", "stargz"])
+def test_a_name_that_comes_twice_in_a_zstd_chunked_table_is_refused(lab, dialect):
+    server = lab.empty_registry()
+    entries = small_tree() + [pushing.estargz.directory("./etc/")]
+    blob = pushing.zstd_chunked.build(entries, dialect=dialect)
+    image = pushing.push(server.host, "twice", [blob])
+    program = lab.varve()
+    said = program.refused(varve.BAD_DATA, image.reference, "--plain-http")
+    assert "the name 'etc' comes twice" in said and "build the layer again" in said
+    assert program.layer_files() == []
 
 
 @pytest.mark.parametrize("names", ["containers", "estargz"])

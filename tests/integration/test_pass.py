@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers without any table of contents: read once as a whole, lazy from then on."""
 import dataclasses
+import errno
 import gzip
 import os
+import shutil
 import subprocess
 
 import pytest
 
-from lab import faults, pushing, toc, torture, trees, varve
+from lab import faults, pushing, readers, toc, torture, trees, varve
 
 PIECE = 1 << 20
 TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -124,7 +126,8 @@ def test_what_the_image_says_of_a_layer_has_to_be_true(lab, tars):
     program = lab.varve()
     right = layer(tars[1])
     wrong = {
-        "diffid": (layer(tars[1], diff_id=pushing.sha256(b"")), varve.BAD_DATA, "diffID"),
+        "diffid": (layer(tars[1], diff_id=pushing.sha256(b"")), varve.BAD_DATA,
+                   "(diffID) says " + pushing.sha256(b"") + ": it is of another layer; push"),
         "cut": (dataclasses.replace(right, data=right.data[:-100]), varve.BAD_DATA,
                 "in the middle of a gzip member"),
         "garbage": (dataclasses.replace(right, data=right.data + b"garbage"), varve.BAD_DATA,
@@ -140,14 +143,66 @@ def test_what_the_image_says_of_a_layer_has_to_be_true(lab, tars):
         assert program.layer_files() == []
 
 
-def test_wrong_bytes_on_the_way_are_called_that(lab, tars):
+def test_wrong_bytes_of_a_span_never_reach_a_reader(lab, face, tars):
+    """Of a layer that was evicted nothing has a digest of its own but its spans."""
     server = lab.empty_registry()
-    image = push(server, "torture", [layer(tars[0])])
+    image = push(server, "torture", [layer(tars[0], "tar")])
     proxy = lab.proxy(server.port)
     reference = image.reference.replace(server.host, proxy.host)
     program = lab.varve()
+    program.mount(reference, "--plain-http", face).stop()
+    for path in program.layer_files():
+        if not path.endswith(".spans"):
+            os.unlink(path)
+    mount = program.mount(reference, "--plain-http", "--no-background", "--prefetch=off", face,
+                          "--read-timeout=5s")
     proxy.fault = faults.FlippedBits()
-    program.refused(varve.BAD_DATA, reference, "--plain-http")
+    path = mount.path("links/a/one")
+    assert readers.Reader(path).result() == ("errno", errno.EIO)
+    report = program.why(path)
+    assert report["units"]["present"] == 0
+    failure = report["failures"][0]
+    assert failure["kind"] == "digest_mismatch" and "span" in failure["message"]
+    assert "No reader saw them" in failure["advice"]
+    proxy.fault = faults.Fault()
+    assert trees.file_hash(path) == \
+        trees.file_hash(os.path.join(lab.images.tree("torture"), "links/a/one"))
+    mount.stop()
+    program.verify()
+
+
+def test_the_index_of_another_layer_is_not_used(lab, tars):
+    """Put into the store by a mistake of somebody's: the layer is read again."""
+    server = lab.empty_registry()
+    images = [push(server, f"layer{i}", [layer(tars[i])]) for i in range(2)]
+    program = lab.varve()
+    for image in images:
+        program.mount(image.reference, "--plain-http").stop()
+    first, second = (path for path in program.layer_files() if path.endswith(".spans"))
+    os.unlink(second)
+    shutil.copyfile(first, second)
+    for path in program.layer_files():
+        if not path.endswith(".spans"):
+            os.unlink(path)
+    n = server.bytes_of_blobs()
+    for image in images:
+        program.mount(image.reference, "--plain-http", "--no-background").stop()
+    assert server.bytes_of_blobs() > n
+    program.verify()
+
+
+def test_wrong_bytes_on_the_way_are_called_that(lab, tars):
+    server = lab.empty_registry()
+    blob = layer(tars[0])
+    image = push(server, "torture", [blob])
+    proxy = lab.proxy(server.port)
+    reference = image.reference.replace(server.host, proxy.host)
+    program = lab.varve()
+    damaged = bytearray(blob.data)
+    damaged[len(damaged) // 2] ^= 1
+    proxy.fault = faults.Replaced("torture", blob.digest, bytes(damaged))
+    said = program.refused(varve.BAD_DATA, reference, "--plain-http")
+    assert "the blob has the digest" in said and "repair it there" in said
     assert program.layer_files() == []
     proxy.fault = faults.Fault()
     mount = program.mount(reference, "--plain-http")
