@@ -43,6 +43,7 @@ static void parse_blob(const uint8_t *data, size_t size)
 		!found)
 		return;
 	require(range_within(options.position.off, options.position.size, size));
+	require(range_within(options.position.off, zstd_chunked_stretch(&options.position), size));
 	if (zstd_chunked_parse(data + options.position.off, &options, &toc, NULL) == 0)
 		check_toc(toc, options.position.off - 8);
 	toc_free(toc);

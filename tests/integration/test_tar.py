@@ -13,8 +13,11 @@ import sys
 
 import pytest
 
+from lab import torture
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-CORPUS = TOP / "tests/fuzz/corpus/tar"
+# Archives in every dialect, and those that images come in.
+CORPORA = [TOP / "tests/fuzz/corpus" / name for name in ("tar", "tar_members")]
 sys.path.insert(0, str(TOP / "tests/support"))
 
 import tar_dump  # noqa: E402
@@ -192,12 +195,11 @@ def check_bsdtar(archive, rows):
 
 
 def corpus():
-    return sorted(path.name for path in CORPUS.iterdir())
+    return sorted(path for directory in CORPORA for path in directory.iterdir())
 
 
-@pytest.mark.parametrize("name", corpus())
-def test_the_corpus_is_listed_alike(name):
-    archive = CORPUS / name
+@pytest.mark.parametrize("archive", corpus(), ids=lambda path: path.name)
+def test_the_corpus_is_listed_alike(archive):
     dump = our_dump(archive)
     if dump is None:
         assert rows_of_gnu_tar(archive) is None
@@ -206,8 +208,24 @@ def test_the_corpus_is_listed_alike(name):
     assert dump == tar_dump.dump(archive.read_bytes())
     assert check_gnu_tar(archive, rows)
     # bsdtar knows neither global headers nor the directories of incremental archives.
-    if shutil.which("bsdtar") and name not in ("gnu-global", "gnu-incremental"):
+    known = archive.name not in ("gnu-global", "gnu-incremental")
+    if shutil.which("bsdtar") and known:
         assert check_bsdtar(archive, rows)
+
+
+def must(check):
+    """The other program takes the archive, too."""
+    def checked(archive, rows):
+        assert check(archive, rows)
+    return checked
+
+
+def test_the_layers_of_the_torture_image_are_listed_alike(tmp_path):
+    need("bsdtar")
+    if os.geteuid() != 0:
+        pytest.skip("making devices needs root")
+    for path in torture.layers(str(tmp_path)):
+        check_archive(pathlib.Path(path), [must(check_gnu_tar), must(check_bsdtar)])
 
 
 def random_name(rng):
