@@ -61,10 +61,31 @@ static void print_overview(FILE *out)
 		out, "`varve VERB --help` lists the options of a verb; varve(1) has it all.\n");
 }
 
-/* Of verbs of two words, the first. */
+/* Whether @word is the first of this verb's two. */
+static bool is_in_group(const struct verb *verb, const char *word)
+{
+	const char *space = strchr(verb->name, ' ');
+	size_t size = space ? (size_t)(space - verb->name) : 0;
+
+	return size && strlen(word) == size && strncmp(word, verb->name, size) == 0;
+}
+
 static bool is_group(const char *word)
 {
-	return strcmp(word, "cache") == 0 || strcmp(word, "index") == 0;
+	for (size_t i = 0; i < N_VERBS; i++) {
+		if (is_in_group(verbs[i], word))
+			return true;
+	}
+	return false;
+}
+
+static void print_group(FILE *out, const char *word)
+{
+	for (size_t i = 0; i < N_VERBS; i++) {
+		if (is_in_group(verbs[i], word))
+			(void)fprintf(out, "  varve %-13s %s\n", verbs[i]->name, verbs[i]->summary);
+	}
+	(void)fprintf(out, "\n`varve %s VERB --help` lists the options of one.\n", word);
 }
 
 static int unknown(int argc, char **argv)
@@ -84,6 +105,10 @@ static int help(int argc, char **argv)
 
 	if (argc == 0) {
 		print_overview(stdout);
+		return EXIT_CODE_SUCCESS;
+	}
+	if (argc == 1 && is_group(argv[0])) {
+		print_group(stdout, argv[0]);
 		return EXIT_CODE_SUCCESS;
 	}
 	verb = find_verb(argc, argv, &n_words);
@@ -110,6 +135,12 @@ static int dispatch(int argc, char **argv)
 		(void)printf("varve %s\n", VARVE_VERSION);
 		return EXIT_CODE_SUCCESS;
 	}
+	if (is_group(argv[0]) && argc == 1) {
+		print_group(stderr, argv[0]);
+		return EXIT_CODE_INVALID;
+	}
+	if (is_group(argv[0]) && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return help(1, argv);
 	verb = find_verb(argc, argv, &n_words);
 	if (!verb)
 		return unknown(argc, argv);

@@ -139,3 +139,12 @@ def test_the_control_socket_speaks_http_and_json(lab):
     assert code == 404
     code, document = ask(b"GET /v1/why?dir=/none&path=x HTTP/1.0\r\n\r\n")
     assert code == 404 and document["error"]["kind"] == "not_found"
+
+
+def test_the_first_of_two_words_lists_its_verbs(lab):
+    program = lab.varve()
+    for group, verb in (("index", "push"), ("cache", "verify")):
+        listed = program.run(group, "--help").stdout
+        assert f"varve {group} {verb}" in listed and "varve mount" not in listed
+        assert program.run("help", group).stdout == listed
+        assert program.run(group, code=2).stderr == listed
