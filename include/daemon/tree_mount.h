@@ -53,6 +53,10 @@ void tree_mount_device(const struct tree_mount *mount, unsigned *major, unsigned
 /* For its counters. */
 struct fs_session *tree_mount_session(const struct tree_mount *mount);
 
+/* The kernel forgets what it has cached of a layer whose reads fail from now on, as far as it can
+ * be told to. On a thread that serves nothing. */
+void tree_mount_drop_cached(struct tree_mount *mount, const struct layer *layer);
+
 /* Calls ended(arg) from another thread once nobody uses the tree any more and nothing of it is
  * mounted; at once if so. */
 void tree_mount_on_end(struct tree_mount *mount, void (*ended)(void *arg), void *arg);

@@ -34,6 +34,16 @@ MUST_CHECK int fetcher_new(
 	const struct fetcher_options *options, struct fetcher **out, struct error *err);
 /* How long a wait may take. Any thread. */
 uint64_t fetcher_deadline_ns(const struct fetcher *fetcher);
+/**
+ * fetcher_background_wait_ns() - when somebody may ask for more who reads a layer beside the
+ * fetcher, in the background.
+ * @size: bytes that he asks for if he may; they count against background_bytes_per_s.
+ *
+ * Return: 0: now. Otherwise when to ask again: a reader waits or was served a moment ago, or there
+ * is no bandwidth. Any thread.
+ */
+uint64_t fetcher_background_wait_ns(struct fetcher *fetcher, uint64_t size);
+
 /* No layer is registered any more. Any thread but the net loop. */
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_freep(struct fetcher **fetcher);
@@ -70,6 +80,11 @@ struct fetch_layer_options {
 /* Any thread. */
 MUST_CHECK int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *options,
 	struct fetch_layer **out, struct error *err);
+/* Fetches nothing any more: what is under way is cancelled, every wait fails with ERROR_CANCELLED,
+ * also those to come; the sources are freed. Nothing is put into the store once it returns. Any
+ * thread but the net loop and the workers. */
+void fetch_layer_stop(struct fetch_layer *layer);
+
 /* Cancels what is under way, fails every wait with ERROR_CANCELLED, frees the sources; returns when
  * no callback can come any more. Any thread but the net loop and the workers. */
 void fetch_layer_free(struct fetch_layer *layer);

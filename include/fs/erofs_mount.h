@@ -29,6 +29,15 @@ struct erofs_mount_options {
  * needs. The first column of /proc/mounts is the path of the index. */
 MUST_CHECK int erofs_mount(const struct erofs_mount_options *options, struct error *err);
 
+/**
+ * erofs_drop_cached() - the kernel forgets the bytes of all files below an EROFS mount.
+ * @path: where it is mounted.
+ *
+ * Pages that a program has mapped, or that are being read, stay: nobody can tell the kernel that a
+ * file of EROFS has changed. Opens every file: not on a thread that serves anything.
+ */
+MUST_CHECK int erofs_drop_cached(const char *path, struct error *err);
+
 /* umount2(2) of any mount of ours, or fusermount3 for users. @busy as fs_session_unmount(). Nothing
  * mounted there is ERROR_NOT_FOUND. */
 MUST_CHECK int mount_detach(const char *mountpoint, bool lazy, bool *busy, struct error *err);

@@ -49,6 +49,14 @@ void fs_session_on_end(struct fs_session *session, void (*ended)(void *arg), voi
 MUST_CHECK int fs_session_unmount(
 	struct fs_session *session, bool lazy, bool *busy, struct error *err);
 
+/**
+ * fs_session_drop_cached() - the kernel forgets what it was given of a layer.
+ *
+ * For a layer whose reads fail by now, so that nothing comes back; mapped pages, too. Waits for
+ * reads that are under way: not on a thread of the session, the net loop or a worker.
+ */
+void fs_session_drop_cached(struct fs_session *session, const struct layer *layer);
+
 /* Waits for the threads, after the mount is gone, cancels parked reads, frees. */
 void fs_session_free(struct fs_session *session);
 void fs_session_freep(struct fs_session **session);

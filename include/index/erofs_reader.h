@@ -111,3 +111,7 @@ MUST_CHECK int erofs_path(
 /* The first file whose stored range on this device contains data_off. */
 MUST_CHECK int erofs_find_data(const struct erofs_reader *reader, unsigned device,
 	uint64_t data_off, bool *found, uint64_t *nid, struct error *err);
+
+/* Calls each() for every regular file with bytes on this device, until it returns non-zero. */
+MUST_CHECK int erofs_each_file(const struct erofs_reader *reader, unsigned device,
+	int (*each)(void *arg, uint64_t nid), void *arg, struct error *err);

@@ -34,8 +34,9 @@ enum layer_claimant { LAYER_CLAIMED_BY_NOBODY, LAYER_CLAIMED_BY_VARVE, LAYER_CLA
 /* "varve" and the like; "" for nobody. */
 const char *layer_claimant_name(enum layer_claimant claimant);
 
-/* What is claimed of a layer; private. */
+/* What is claimed of a layer, and who checks claims; private. */
 struct layer_claim;
+struct layer_checks;
 
 /* What a layer is made of. */
 struct layer_options {
@@ -45,7 +46,8 @@ struct layer_options {
 	struct workers *workers;   /* borrowed */
 	struct layer_index *index; /* owned by the layer on success */
 	enum layer_trust trust;
-	struct layer_claim *claim; /* owned by the layer on success; NULL unless trusted */
+	struct layer_claim *claim;   /* owned by the layer on success; NULL unless trusted */
+	struct layer_checks *checks; /* borrowed; needed with a claim */
 	const struct descriptor *descriptor; /* copied */
 	struct source **sources;             /* owned by the layer on success */
 	size_t n_sources;
@@ -70,10 +72,22 @@ struct layer_store *layer_store_of(struct layer *layer);
 struct layer_trust_state {
 	enum layer_trust trust;
 	enum layer_claimant by;
-	struct digest document; /* of the claim, if there is or was one; else algorithm 0 */
+	struct digest document;  /* of the claim, if there is or was one; else algorithm 0 */
+	char contradiction[480]; /* of LAYER_CONTRADICTED; else "" */
 };
 /* Any thread. */
 void layer_trust_state(struct layer *layer, struct layer_trust_state *out);
+enum layer_trust layer_trust(const struct layer *layer);
+
+/**
+ * layer_on_contradicted() - hear when a layer becomes LAYER_CONTRADICTED.
+ * @hear: called once, at once if it is already; every read fails from then on, and what was read
+ *        before is to be dropped. NULL: nobody hears any more; not while the one before is called.
+ *
+ * On a thread that serves nothing and may block.
+ */
+void layer_on_contradicted(
+	struct layer *layer, void (*hear)(void *arg, struct layer *layer), void *arg);
 
 /* As fetch_layer_set_background(). */
 void layer_set_background(struct layer *layer, bool on);

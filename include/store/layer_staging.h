@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "index/unit_table.h"
+#include "store/layer_store.h"
 #include "store/store.h"
 
 /* The decoded bytes of a layer whose index does not exist yet, in a file without a name: nobody can
@@ -43,3 +44,13 @@ bool layer_staging_is_kept(const struct layer_staging *staging, char *why, size_
  */
 MUST_CHECK int layer_staging_adopt(struct layer_staging *staging, const uint8_t key[32],
 	const struct unit_table *units, bool *adopted, struct error *err);
+
+/**
+ * layer_staging_fill() - the missing units of an open layer become what was staged at their places.
+ * @layer: its data space is the one that was staged, and its bytes have been verified.
+ *
+ * Copies, and computes digests as store_put() records them. Ends early, with success, when the
+ * store takes no more or nothing was kept. Threads: those that may block on a disk.
+ */
+MUST_CHECK int layer_staging_fill(
+	struct layer_staging *staging, struct layer_store *layer, struct error *err);

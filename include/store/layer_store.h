@@ -80,6 +80,15 @@ bool layer_store_may_copy(const struct layer_store *layer);
  */
 MUST_CHECK int store_forget(struct layer_store *layer, uint64_t i, struct error *err);
 
+/**
+ * layer_store_discard() - remove all that there is of a layer whose index is not to be believed.
+ *
+ * Its units, index files and artifact, and the indexes of images that were made with it. Readers
+ * miss every unit at once, and nothing is recorded any more when the layer is closed. Nobody puts
+ * units any more. Threads: those that may block on a disk.
+ */
+MUST_CHECK int layer_store_discard(struct layer_store *layer, struct error *err);
+
 /* How much of a layer is here. */
 struct layer_store_stats {
 	uint64_t n_units;

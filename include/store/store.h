@@ -90,6 +90,9 @@ MUST_CHECK int store_ref_put(
 MUST_CHECK int store_ref_get(struct store *store, const char *reference, bool *found,
 	struct store_ref *out, struct error *err);
 
+/* Success when there is none. */
+MUST_CHECK int store_ref_remove(struct store *store, const char *reference, struct error *err);
+
 /* An image that was mounted here: for `varve images`. */
 struct store_image {
 	const char *reference;  /* full form */

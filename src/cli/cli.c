@@ -210,6 +210,24 @@ static void put_failure(const struct screen *screen, const struct json *failure)
 	free(text);
 }
 
+const char *trust_format(const struct json *layer, char text[TRUST_TEXT_SIZE])
+{
+	const char *trust = text_in(layer, "trust");
+	const char *by = strcmp(text_in(layer, "index_by"), "soci") == 0 ? "SOCI" : "varve index";
+	char digest[16];
+
+	if (strcmp(trust, "repository-trusted") == 0)
+		(void)snprintf(text, TRUST_TEXT_SIZE,
+			"its index is repository-trusted (%s %s) until the whole layer is here", by,
+			digest_short(text_in(layer, "index"), digest));
+	else if (strcmp(trust, "contradicted") == 0)
+		(void)snprintf(text, TRUST_TEXT_SIZE, "its reads fail: %.600s",
+			text_in(layer, "contradiction"));
+	else
+		(void)snprintf(text, TRUST_TEXT_SIZE, "its index is %.100s", trust);
+	return text;
+}
+
 void put_failures(const struct screen *screen, const struct json *failures)
 {
 	const char *told = "";

@@ -92,6 +92,10 @@ void put_store(const struct screen *screen, const struct json *store);
 /* Hosts as in the reports: what each delivered, and how it failed last. */
 void put_hosts(const struct screen *screen, const struct json *hosts, const char *heading);
 
+/* Whose word the index of a layer is taken for. Returns text. */
+enum { TRUST_TEXT_SIZE = 700 };
+const char *trust_format(const struct json *layer, char text[TRUST_TEXT_SIZE]);
+
 /* Failures as in the reports, with advice once per kind. */
 void put_failures(const struct screen *screen, const struct json *failures);
 

@@ -47,6 +47,8 @@ static const char *layer_activity(const struct json *layer, char text[ACTIVITY_S
 		(void)snprintf(text, ACTIVITY_SIZE, "%ju waiting", (uintmax_t)waiting);
 		return text;
 	}
+	if (strcmp(text_in(layer, "trust"), "contradicted") == 0)
+		return "CONTRADICTED";
 	if (flag_in(layer, "complete"))
 		return "complete";
 	if (number_in(layer, "bytes_per_s")) {
@@ -57,6 +59,17 @@ static const char *layer_activity(const struct json *layer, char text[ACTIVITY_S
 	if (flag_in(layer, "background"))
 		return "completing";
 	return is_whole(layer) ? "as a whole" : "on demand";
+}
+
+/* Authentic indexes need no word. */
+static void print_trust(const struct screen *screen, const struct json *layer)
+{
+	char text[TRUST_TEXT_SIZE];
+
+	if (strcmp(text_in(layer, "trust"), "authentic") == 0 || !text_in(layer, "trust")[0])
+		return;
+	screen_put(screen, STYLE_WARNING, "    %s", trust_format(layer, text));
+	screen_end(screen);
 }
 
 static void print_layer(const struct screen *screen, const struct json *layer)
@@ -80,6 +93,7 @@ static void print_layer(const struct screen *screen, const struct json *layer)
 		size_format(number_in(layer, "fetched_bytes"), fetched),
 		layer_activity(layer, activity));
 	screen_end(screen);
+	print_trust(screen, layer);
 }
 
 /* Complete layers are left out first where there are many. */

@@ -61,6 +61,7 @@ static void print_units(const struct screen *screen, const struct json *report)
 	const struct json *list = json_get(units, "list");
 	char present[QUANTITY_TEXT_SIZE], size[QUANTITY_TEXT_SIZE], digest[16];
 	char access[ACCESS_TEXT_SIZE];
+	char trust[TRUST_TEXT_SIZE];
 
 	screen_line(screen, "  layer %ju of %ju, %s; %ju of %ju units are here, %s of %s",
 		(uintmax_t)number_in(layer, "number"), (uintmax_t)number_in(layer, "of"),
@@ -69,6 +70,7 @@ static void print_units(const struct screen *screen, const struct json *report)
 		size_format(number_in(units, "present_size"), present),
 		size_format(number_in(units, "size"), size));
 	screen_line(screen, "  %s", access_format(layer, access));
+	screen_wrap(screen, 2, STYLE_PLAIN, trust_format(layer, trust));
 	screen_put(screen, STYLE_DIM, "  %8s %12s %9s  %-7s  %-22s %s", "UNIT", "FILE OFFSET",
 		"SIZE", "", "RANGE OF THE BLOB", "SHA-256");
 	screen_end(screen);
@@ -92,6 +94,11 @@ static void print_conclusion(const struct screen *screen, const struct json *rep
 	if (!units) {
 		style = STYLE_GOOD;
 		what = "All there is to it is in the index, which is here.";
+	} else if (strcmp(text_in(json_get(report, "layer"), "trust"), "contradicted") == 0) {
+		style = STYLE_BAD;
+		what = "Nothing of its layer is read any more, as the index did not tell the "
+		       "truth. "
+		       "Mount the image again: the index is not used a second time.";
 	} else if (missing == 0) {
 		style = STYLE_GOOD;
 		what = "All of it is here and verified: reading it needs no network.";

@@ -53,6 +53,20 @@ void set_access(struct json *object, const struct layer *layer)
 	set_number(object, "spans", header->n_spans);
 }
 
+void report_trust(struct layer *layer, struct json *object)
+{
+	struct layer_trust_state state;
+
+	layer_trust_state(layer, &state);
+	set_text(object, "trust", layer_trust_name(state.trust));
+	set_text(object, "index_by", layer_claimant_name(state.by));
+	if (state.by != LAYER_CLAIMED_BY_NOBODY)
+		set_digest(object, "index", &state.document);
+	else
+		set_text(object, "index", "");
+	set_text(object, "contradiction", state.contradiction);
+}
+
 int set_store(struct json *object, struct store *store, struct error *err)
 {
 	struct cache_usage usage;

@@ -24,6 +24,9 @@ MUST_CHECK int set_store(struct json *object, struct store *store, struct error 
  */
 struct json *report_hosts(const struct report_context *context, const char *registry);
 
+/* How far the index of a layer is trusted, and by whose word. */
+void report_trust(struct layer *layer, struct json *object);
+
 /* report_failures.c: why reads of a mount failed. */
 struct failure_filter {
 	bool all;            /* or only: */

@@ -25,6 +25,7 @@ static struct json *layer_to_json(struct layer *layer)
 	set_number(json, "allocated", stats.store.allocated);
 	set_bool(json, "complete", stats.store.complete);
 	set_access(json, layer);
+	report_trust(layer, json);
 	set_bool(json, "background", stats.fetch.background);
 	set_number(json, "fetched_bytes", stats.fetch.fetched_bytes);
 	set_number(json, "copied_bytes", stats.fetch.copied_bytes);

@@ -179,6 +179,7 @@ static struct json *layer_to_json(const struct subject *subject)
 	set_number(json, "units_present", stats.store.n_present);
 	set_bool(json, "complete", stats.store.complete);
 	set_access(json, subject->layer);
+	report_trust(subject->layer, json);
 	set_number(json, "waiting", stats.fetch.n_waiting);
 	return json;
 }

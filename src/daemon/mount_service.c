@@ -193,6 +193,23 @@ static void fill_report(struct mount_service *service)
 	};
 }
 
+static void on_contradicted(void *arg, struct layer *layer)
+{
+	struct mount_service *service = arg;
+
+	tree_mount_drop_cached(service->mount, layer);
+}
+
+/* As long as the mount is there. */
+static void hear_of_contradictions(
+	struct mount_service *service, void (*hear)(void *arg, struct layer *layer))
+{
+	const struct tree *tree = service->image.tree;
+
+	for (size_t i = 0; tree && i < tree->n_layers; i++)
+		layer_on_contradicted(tree->layers[i], hear, service);
+}
+
 /* Tells everybody that the mount is usable, and begins to watch it. */
 static int publish(struct mount_service *service, struct error *err)
 {
@@ -264,8 +281,10 @@ static int serve(struct mount_service *service, struct error *err)
 		return -1;
 	}
 	service_set_phase(service, SERVICE_SERVING);
+	hear_of_contradictions(service, on_contradicted);
 	service->options->ready(service->options->arg, &service->report);
 	service_wait(service);
+	hear_of_contradictions(service, NULL);
 	service_unmount(service);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/fdio.h"
 #include "base/log.h"
@@ -225,6 +226,27 @@ void tree_mount_device(const struct tree_mount *mount, unsigned *major, unsigned
 struct fs_session *tree_mount_session(const struct tree_mount *mount)
 {
 	return mount->session;
+}
+
+/* Pages that were being read stay the first time. */
+static void drop_erofs(const struct tree_mount *mount)
+{
+	const struct timespec pause = {.tv_nsec = 500 * 1000 * 1000};
+	struct error err;
+
+	for (int i = 0; i < 2; i++) {
+		if (i > 0)
+			(void)nanosleep(&pause, NULL);
+		if (erofs_drop_cached(mount->uppers[0].path, &err) < 0)
+			log_error("what the kernel has cached may stay: %s", err.message);
+	}
+}
+
+void tree_mount_drop_cached(struct tree_mount *mount, const struct layer *layer)
+{
+	fs_session_drop_cached(mount->session, layer);
+	if (mount->face == FACE_EROFS)
+		drop_erofs(mount);
 }
 
 void tree_mount_on_end(struct tree_mount *mount, void (*ended)(void *arg), void *arg)

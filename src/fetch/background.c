@@ -27,11 +27,14 @@ static double rate_of(const struct fetcher *fetcher)
 	return (double)fetcher->options.background_bytes_per_s / 1e9;
 }
 
+/* Under the lock. */
 static void refill_tokens(struct fetcher *fetcher, uint64_t now_ns)
 {
 	double rate = rate_of(fetcher);
 	double most = rate * (double)SAVED_NS;
 
+	if (now_ns <= fetcher->background_refill_ns)
+		return;
 	fetcher->background_tokens += rate * (double)(now_ns - fetcher->background_refill_ns);
 	if (fetcher->background_tokens > most)
 		fetcher->background_tokens = most;
@@ -39,23 +42,68 @@ static void refill_tokens(struct fetcher *fetcher, uint64_t now_ns)
 }
 
 /* When the bandwidth allows the next step. */
-static uint64_t tokens_ns(const struct fetcher *fetcher)
+static uint64_t tokens_ns(struct fetcher *fetcher)
 {
 	double rate = rate_of(fetcher);
-	double missing = rate * (double)STEP_NS - fetcher->background_tokens;
+	double missing;
+	uint64_t at = 0;
 
-	if (rate == 0 || missing <= 0)
+	if (rate == 0)
 		return 0;
-	return fetcher->background_refill_ns + (uint64_t)(missing / rate) + NS_PER_MS;
+	(void)pthread_mutex_lock(&fetcher->tokens_lock);
+	missing = rate * (double)STEP_NS - fetcher->background_tokens;
+	if (missing > 0)
+		at = fetcher->background_refill_ns + (uint64_t)(missing / rate) + NS_PER_MS;
+	(void)pthread_mutex_unlock(&fetcher->tokens_lock);
+	return at;
+}
+
+/* How many of @size bytes may be asked for now. */
+static uint64_t tokens_at(struct fetcher *fetcher, uint64_t now_ns, uint64_t size)
+{
+	(void)pthread_mutex_lock(&fetcher->tokens_lock);
+	refill_tokens(fetcher, now_ns);
+	if ((double)size > fetcher->background_tokens)
+		size = fetcher->background_tokens > 0 ? (uint64_t)fetcher->background_tokens : 0;
+	(void)pthread_mutex_unlock(&fetcher->tokens_lock);
+	return size;
+}
+
+/* Others may have taken some meanwhile: then there are less than none. */
+static void take_tokens(struct fetcher *fetcher, uint64_t size)
+{
+	(void)pthread_mutex_lock(&fetcher->tokens_lock);
+	fetcher->background_tokens -= (double)size;
+	(void)pthread_mutex_unlock(&fetcher->tokens_lock);
+}
+
+uint64_t fetcher_background_wait_ns(struct fetcher *fetcher, uint64_t size)
+{
+	uint64_t now_ns = clock_now_ns();
+	uint64_t at = atomic_load(&fetcher->quiet_since_ns) + QUIET_NS;
+	uint64_t allowed_ns;
+
+	if (atomic_load(&fetcher->n_readers) > 0)
+		return QUIET_NS;
+	if (now_ns < at)
+		return at - now_ns;
+	if (rate_of(fetcher) == 0)
+		return 0;
+	if (tokens_at(fetcher, now_ns, 1) > 0) {
+		take_tokens(fetcher, size);
+		return 0;
+	}
+	allowed_ns = tokens_ns(fetcher);
+	return allowed_ns > now_ns ? allowed_ns - now_ns : NS_PER_MS;
 }
 
 /* When nothing holds it up any more; UINT64_MAX: when the last reader is served. */
 static uint64_t quiet_ns(const struct fetch_layer *layer)
 {
 	const struct fetcher *fetcher = layer->fetcher;
-	uint64_t at = fetcher->quiet_since_ns + QUIET_NS;
+	uint64_t at = atomic_load(&fetcher->quiet_since_ns) + QUIET_NS;
 
-	if (fetcher->n_readers > 0)
+	if (atomic_load(&fetcher->n_readers) > 0)
 		return UINT64_MAX;
 	return at > layer->background_not_before_ns ? at : layer->background_not_before_ns;
 }
@@ -124,16 +172,14 @@ void background_run(struct fetch_layer *layer, uint64_t now_ns)
 		!store_caching(fetcher->options.store, NULL, 0))
 		return;
 	if (rate_of(fetcher) > 0) {
-		refill_tokens(fetcher, now_ns);
 		if (now_ns < tokens_ns(fetcher))
 			return;
-		if ((double)size > fetcher->background_tokens)
-			size = (uint64_t)fetcher->background_tokens;
+		size = tokens_at(fetcher, now_ns, size);
 	}
 
 	queued = ahead_queue(layer, &layer->background_rank, size, UINT64_MAX, PRIORITY_BACKGROUND);
 	if (rate_of(fetcher) > 0)
-		fetcher->background_tokens -= (double)queued;
+		take_tokens(fetcher, queued);
 	/* Past many that are here. */
 	if (queued == 0 && layer->background_rank != rank)
 		plan_post(fetcher);
@@ -141,7 +187,7 @@ void background_run(struct fetch_layer *layer, uint64_t now_ns)
 
 uint64_t background_next_look_ns(const struct fetch_layer *layer, uint64_t now_ns)
 {
-	const struct fetcher *fetcher = layer->fetcher;
+	struct fetcher *fetcher = layer->fetcher;
 	uint64_t at = quiet_ns(layer);
 
 	if (!is_wanted(layer))

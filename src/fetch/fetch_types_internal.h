@@ -73,6 +73,7 @@ struct fetch_layer {
 	double round_trip_ns;
 
 	bool closing;
+	bool is_gone; /* closed, and in no list */
 	struct loop_task add_task;
 	struct loop_task close_task;
 	struct loop_task background_task;
@@ -99,8 +100,8 @@ struct fetcher {
 	uint64_t memory;                /* in flight, bytes */
 	uint64_t received[MAX_SOURCES]; /* encoded bytes from the i-th source of any layer */
 	size_t n_background;            /* requests of that priority */
-	size_t n_readers;               /* waits of PRIORITY_READER */
-	uint64_t quiet_since_ns;        /* when n_readers fell to 0 */
+	atomic_size_t n_readers; /* waits of PRIORITY_READER; any thread reads, as the next */
+	atomic_uint_fast64_t quiet_since_ns; /* when n_readers fell to 0 */
 	struct loop_task plan_task;
 	bool plan_posted;
 	struct loop_timer *timer;      /* deadlines, delayed flights, background */
@@ -110,7 +111,9 @@ struct fetcher {
 	atomic_bool trimming;          /* trim_work is a worker's */
 	struct fetch_wait *waits_head; /* by deadline: every wait has the same patience */
 	struct fetch_wait *waits_tail;
-	double background_tokens; /* encoded bytes that may be asked for now */
+	pthread_mutex_t tokens_lock;
+	double background_tokens; /* encoded bytes that may be asked for now; guarded by
+				     tokens_lock, as the next */
 	uint64_t background_refill_ns;
 	struct loop_task init_task;
 	pthread_mutex_t init_lock;

@@ -82,6 +82,7 @@ static void run_on_loop(struct fetcher *fetcher, void (*run)(struct loop_task *t
 
 static void fetcher_destroy(struct fetcher *fetcher)
 {
+	pthread_mutex_destroy(&fetcher->tokens_lock);
 	pthread_mutex_destroy(&fetcher->init_lock);
 	pthread_cond_destroy(&fetcher->init_done);
 	free(fetcher);
@@ -101,6 +102,7 @@ int fetcher_new(const struct fetcher_options *options, struct fetcher **out, str
 	if (fetcher->options.max_requests == 0)
 		fetcher->options.max_requests = 8;
 	fetcher->background_refill_ns = clock_now_ns();
+	(void)pthread_mutex_init(&fetcher->tokens_lock, NULL);
 	fetcher->timer_ns = UINT64_MAX;
 	(void)pthread_mutex_init(&fetcher->init_lock, NULL);
 	(void)pthread_cond_init(&fetcher->init_done, NULL);
@@ -144,7 +146,7 @@ static void on_add(struct loop_task *task)
 		fetcher->layers->prev = layer;
 	fetcher->layers = layer;
 	/* Who mounts is about to read. */
-	fetcher->quiet_since_ns = clock_now_ns();
+	atomic_store(&fetcher->quiet_since_ns, clock_now_ns());
 	layer_maybe_complete(layer);
 	plan_post(fetcher);
 }
@@ -226,15 +228,24 @@ void layer_maybe_complete(struct fetch_layer *layer)
 	layer->told_complete = true;
 }
 
+static void tell_closed(struct fetch_layer *layer)
+{
+	pthread_mutex_lock(&layer->close_lock);
+	layer->closed = true;
+	pthread_cond_broadcast(&layer->close_done);
+	pthread_mutex_unlock(&layer->close_lock);
+}
+
 /* Once nothing of the layer is with a worker or a source any more, and nobody waits for an answer.
  */
 void layer_maybe_closed(struct fetch_layer *layer)
 {
 	struct fetcher *fetcher = layer->fetcher;
 
-	if (!layer->closing || layer->flights.n > 0 || layer->n_requests > 0 ||
+	if (!layer->closing || layer->is_gone || layer->flights.n > 0 || layer->n_requests > 0 ||
 		layer->n_waits > 0 || layer->n_batches > 0)
 		return;
+	layer->is_gone = true;
 	if (layer->prev)
 		layer->prev->next = layer->next;
 	else
@@ -244,10 +255,7 @@ void layer_maybe_closed(struct fetch_layer *layer)
 	for (size_t i = 0; i < layer->options.n_sources; i++)
 		layer->options.sources[i]->ops->free(layer->options.sources[i]);
 
-	pthread_mutex_lock(&layer->close_lock);
-	layer->closed = true;
-	pthread_cond_broadcast(&layer->close_done);
-	pthread_mutex_unlock(&layer->close_lock);
+	tell_closed(layer);
 }
 
 static void fail_queue(struct flight_queue *queue)
@@ -264,6 +272,11 @@ static void on_close(struct loop_task *task)
 {
 	struct fetch_layer *layer = container_of(task, struct fetch_layer, close_task);
 
+	/* Stopped before: the tasks that were posted since then have run. */
+	if (layer->is_gone) {
+		tell_closed(layer);
+		return;
+	}
 	layer->closing = true;
 	/* From here on the last request, worker or wait to come back closes; not one of those that
 	 * are cancelled here. */
@@ -279,17 +292,24 @@ static void on_close(struct loop_task *task)
 	layer_maybe_closed(layer);
 }
 
-void fetch_layer_free(struct fetch_layer *layer)
+void fetch_layer_stop(struct fetch_layer *layer)
 {
-	if (!layer)
-		return;
+	pthread_mutex_lock(&layer->close_lock);
+	layer->closed = false;
+	pthread_mutex_unlock(&layer->close_lock);
 	layer->close_task.run = on_close;
 	loop_post(layer->fetcher->options.loop, &layer->close_task);
 	pthread_mutex_lock(&layer->close_lock);
 	while (!layer->closed)
 		pthread_cond_wait(&layer->close_done, &layer->close_lock);
 	pthread_mutex_unlock(&layer->close_lock);
+}
 
+void fetch_layer_free(struct fetch_layer *layer)
+{
+	if (!layer)
+		return;
+	fetch_layer_stop(layer);
 	layer_destroy(layer);
 }
 

@@ -37,8 +37,8 @@ static void wait_unlist(struct fetch_wait *wait)
 		fetcher->waits_tail = wait->fetcher.prev;
 
 	atomic_fetch_sub(&layer->n_waiting, 1);
-	if (wait->priority == PRIORITY_READER && --fetcher->n_readers == 0) {
-		fetcher->quiet_since_ns = clock_now_ns();
+	if (wait->priority == PRIORITY_READER && atomic_fetch_sub(&fetcher->n_readers, 1) == 1) {
+		atomic_store(&fetcher->quiet_since_ns, clock_now_ns());
 		fetcher_arm_timer(fetcher);
 	}
 }
@@ -59,7 +59,7 @@ static void wait_list(struct fetch_wait *wait)
 
 	atomic_fetch_add(&wait->layer->n_waiting, 1);
 	if (wait->priority == PRIORITY_READER)
-		fetcher->n_readers++;
+		atomic_fetch_add(&fetcher->n_readers, 1);
 }
 
 static void wait_leave_flights(struct fetch_wait *wait)

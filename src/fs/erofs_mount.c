@@ -106,8 +106,10 @@ static int complete_data_fd(struct layer *layer)
 	struct stat stat;
 	int fd = -1;
 
-	if (!layer_store_is_complete(store) || layer_store_sync(store, NULL) < 0 ||
-		layer_store_data_fd(store, &fd, NULL) < 0)
+	/* What the kernel reads by itself nobody can take back. */
+	if (layer_trust(layer) == LAYER_REPOSITORY_TRUSTED ||
+		layer_trust(layer) == LAYER_CONTRADICTED || !layer_store_is_complete(store) ||
+		layer_store_sync(store, NULL) < 0 || layer_store_data_fd(store, &fd, NULL) < 0)
 		return -1;
 	/* The last block of the last file must be there whole. */
 	if (fstat(fd, &stat) < 0 || (uint64_t)stat.st_size < size) {

@@ -137,6 +137,8 @@ MUST_CHECK int fs_root_readdir(struct fs_session *session, uint64_t row, uint64_
 	void *arg);
 /* The layer whose data space a row is; NULL when it is not such a file. */
 struct layer *fs_root_data(struct fs_session *session, uint64_t row);
+/* The inverse, of the id of a layer. */
+uint64_t fs_root_data_row(uint32_t id);
 /* Bytes of a layer's data space. */
 uint64_t fs_data_size(const struct layer *layer);
 

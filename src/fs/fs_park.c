@@ -246,8 +246,9 @@ static bool answer_from_store(struct parked_read *parked)
 	struct error err;
 	bool present;
 
-	if (store_get(layer_store_of(read->layer), read->off, read->size, &present, &range, &err) <
-			0 ||
+	if (layer_trust(read->layer) == LAYER_CONTRADICTED ||
+		store_get(layer_store_of(read->layer), read->off, read->size, &present, &range,
+			&err) < 0 ||
 		!present)
 		return false;
 	reply_done(parked, range);

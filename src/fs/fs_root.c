@@ -98,6 +98,11 @@ struct layer *fs_root_data(struct fs_session *session, uint64_t row)
 	return tree_table_get_data(session->trees, (uint32_t)row);
 }
 
+uint64_t fs_root_data_row(uint32_t id)
+{
+	return row_make(KIND_FILE, id);
+}
+
 struct count {
 	size_t n[ROW_END];
 };

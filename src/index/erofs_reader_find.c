@@ -135,3 +135,18 @@ int erofs_find_data(const struct erofs_reader *reader, unsigned device, uint64_t
 	*found = false;
 	return 0;
 }
+
+int erofs_each_file(const struct erofs_reader *reader, unsigned device,
+	int (*each)(void *arg, uint64_t nid), void *arg, struct error *err)
+{
+	for (uint64_t i = 0; next_inode(reader, &i); i++) {
+		struct inode inode;
+
+		if (inode_get(reader, i, &inode, err) < 0)
+			return -1;
+		if (S_ISREG(inode.mode) && inode.size > 0 && inode.device == device &&
+			each(arg, i) != 0)
+			break;
+	}
+	return still_readable(reader, err);
+}

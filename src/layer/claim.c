@@ -69,9 +69,10 @@ static int parse_document(const struct layer_claim *claim, const struct descript
 }
 
 /* What can be told without reading the layer. */
-static int check_subject(const struct span_index *index, const struct descriptor *descriptor,
-	const struct digest *diff_id, enum codec codec, struct error *err)
+static int check_subject(const struct layer_claim *claim, const struct span_index *index,
+	const struct descriptor *descriptor, struct error *err)
 {
+	const struct digest *diff_id = &claim->diff_id;
 	char said[DIGEST_TEXT_SIZE], wanted[DIGEST_TEXT_SIZE];
 
 	if (!digest_equal(&index->blob, &descriptor->digest))
@@ -81,7 +82,7 @@ static int check_subject(const struct span_index *index, const struct descriptor
 		return error_set(err, ERROR_FORMAT,
 			"it is of a blob of %" PRIu64 " bytes, but the manifest says %" PRIu64,
 			index->blob_size, descriptor->size);
-	if (index->codec != codec)
+	if (index->codec != claim->codec)
 		return error_set(err, ERROR_FORMAT,
 			"it is of a layer of another compression than the media type %s says",
 			descriptor->media_type);
@@ -95,12 +96,12 @@ static int check_subject(const struct span_index *index, const struct descriptor
 }
 
 int layer_claim_parse(const struct layer_claim *claim, const struct descriptor *descriptor,
-	const struct digest *diff_id, enum codec codec, struct span_index **out, struct error *err)
+	struct span_index **out, struct error *err)
 {
 	CLEANUP(span_index_freep) struct span_index *index = NULL;
 
 	if (parse_document(claim, descriptor, &index, err) < 0 ||
-		check_subject(index, descriptor, diff_id, codec, err) < 0)
+		check_subject(claim, index, descriptor, err) < 0)
 		return -1;
 	*out = TAKE_PTR(index);
 	return 0;

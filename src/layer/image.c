@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "check_internal.h"
 #include "index/image_index.h"
 #include "store/store.h"
 
@@ -23,7 +24,8 @@ struct assembly {
 	struct indexed_layer *indexed; /* owned until their layer is open */
 	struct layer **layers;         /* a reference each */
 	uint32_t *layer_ids;
-	bool unverified; /* some layer is */
+	struct layer_checks *checks; /* a reference */
+	bool unverified;             /* some layer is */
 };
 
 static void assembly_clear(struct assembly *assembly)
@@ -39,6 +41,7 @@ static void assembly_clear(struct assembly *assembly)
 	free(assembly->layer_ids);
 	image_manifest_clear(&assembly->image);
 	image_artifacts_free(assembly->opening.artifacts);
+	layer_checks_unref(assembly->checks);
 	image_source_free(assembly->opening.source);
 }
 
@@ -130,6 +133,7 @@ static int open_new_layer(struct assembly *assembly, size_t i, struct error *err
 		.index = assembly->indexed[i].index,
 		.trust = assembly->indexed[i].trust,
 		.claim = assembly->indexed[i].claim,
+		.checks = assembly->checks,
 		.descriptor = &assembly->descriptors[i],
 		.sources = sources,
 		.prefetch = assembly->opening.options->prefetch,
@@ -327,6 +331,7 @@ static int assemble(struct assembly *assembly, struct tree **tree, struct error 
 	report(assembly, IMAGE_RESOLVING, 0);
 	if (image_open_source(&assembly->opening, &assembly->opening.source, err) < 0 ||
 		image_artifacts_new(&assembly->opening.artifacts, err) < 0 ||
+		layer_checks_new(&assembly->checks, err) < 0 ||
 		image_manifest_find(&assembly->opening, &assembly->image, err) < 0 ||
 		choose_layers(assembly, err) < 0)
 		return -1;

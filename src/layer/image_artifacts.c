@@ -60,9 +60,6 @@ static void add(struct image_artifacts *artifacts, const struct image_opening *o
 	char text[DIGEST_TEXT_SIZE];
 	struct error err;
 
-	if (!referrer->artifact_type ||
-		strcmp(referrer->artifact_type, SPAN_INDEX_ARTIFACT_TYPE) != 0)
-		return;
 	if (get_manifest(opening, &referrer->descriptor.digest, &artifacts->manifests[artifacts->n],
 		    &err) == 0)
 		artifacts->n++;

@@ -13,7 +13,6 @@ struct verification {
 	const struct image_index *layer;
 	struct layer_blob blob;
 	struct detected_layer detected;
-	struct digest diff_id;
 	struct pass_result actual;
 	struct buffer file; /* owned; of the actual index */
 	void (*each)(void *arg, const struct image_index_verdict *verdict);
@@ -44,8 +43,7 @@ static int compare(
 	CLEANUP(span_index_freep) struct span_index *claimed = NULL;
 	const struct buffer *actual = &verification->file;
 
-	if (layer_claim_parse(claim, verification->blob.descriptor, &verification->diff_id,
-		    layer_spans_codec(verification->detected.format), &claimed, err) < 0)
+	if (layer_claim_parse(claim, verification->blob.descriptor, &claimed, err) < 0)
 		return -1;
 	if (claim->document.size == actual->size &&
 		memcmp(claim->document.data, actual->data, actual->size) == 0)
@@ -62,7 +60,8 @@ static int judge(struct verification *verification, struct buffer *document, str
 	CLEANUP(layer_claim_freep) struct layer_claim *claim = NULL;
 	struct image_index_verdict verdict = {.layer = verification->layer};
 
-	if (read_layer(verification, err) < 0 || layer_claim_new(document, &claim, err) < 0)
+	if (read_layer(verification, err) < 0 || layer_claim_new(document, &claim, err) < 0 ||
+		layer_spans_describe(&verification->blob, &verification->detected, claim, err) < 0)
 		return -1;
 	verdict.document = claim->digest;
 	(void)compare(verification, claim, &verdict.err);
@@ -76,9 +75,7 @@ static int begin(struct verification *verification, const struct image_indexes *
 	verification->indexes = indexes;
 	verification->layer = layer;
 	verification->blob = image_indexing_blob(indexes, layer);
-	if (detect_layer(layer->layer, &verification->detected, err) < 0)
-		return -1;
-	return layer_spans_diff_id(&verification->blob, &verification->diff_id, err);
+	return detect_layer(layer->layer, &verification->detected, err);
 }
 
 /* An index that is offered and cannot be had is as bad as a wrong one. */

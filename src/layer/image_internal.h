@@ -135,9 +135,12 @@ MUST_CHECK int layer_spans_document(const struct layer_blob *blob,
 	const struct detected_layer *detected, enum layer_spans_record record, bool *found,
 	struct digest *digest, struct buffer *out, struct error *err);
 
+/* Which layer the claim is of. */
+MUST_CHECK int layer_spans_describe(const struct layer_blob *blob,
+	const struct detected_layer *detected, struct layer_claim *claim, struct error *err);
+
 /* Remembers a claim for the next mount of an image of this repository. */
-MUST_CHECK int layer_spans_put_claim(const struct layer_blob *blob,
-	const struct detected_layer *detected, const struct layer_claim *claim,
+MUST_CHECK int layer_spans_put_claim(const struct layer_blob *blob, const struct layer_claim *claim,
 	const uint8_t key[INDEX_KEY_SIZE], struct error *err);
 
 /* image_layer_pass.c: reads the blob as a whole, unless somebody else has just done that. */

@@ -14,17 +14,15 @@ static int use(const struct layer_blob *blob, const struct detected_layer *detec
 {
 	CLEANUP(span_index_freep) struct span_index *index = NULL;
 	uint8_t key[INDEX_KEY_SIZE];
-	struct digest diff_id;
 	struct error put;
 
-	if (layer_spans_diff_id(blob, &diff_id, err) < 0 ||
-		layer_claim_parse(*claim, blob->descriptor, &diff_id,
-			layer_spans_codec(detected->format), &index, err) < 0 ||
+	if (layer_spans_describe(blob, detected, *claim, err) < 0 ||
+		layer_claim_parse(*claim, blob->descriptor, &index, err) < 0 ||
 		layer_spans_key(blob, detected, SPANS_CLAIMED, &(*claim)->digest, key, err) < 0 ||
 		span_index_cut(index, NULL, 0, err) < 0 ||
 		layer_spans_build(blob, index, false, key, &out->index, err) < 0)
 		return -1;
-	if (layer_spans_put_claim(blob, detected, *claim, key, &put) < 0)
+	if (layer_spans_put_claim(blob, *claim, key, &put) < 0)
 		log_warning("the next mount looks for the index of a layer again: %s", put.message);
 	out->trust = LAYER_REPOSITORY_TRUSTED;
 	out->claim = TAKE_PTR(*claim);

@@ -106,7 +106,7 @@ int layer_spans_key(const struct layer_blob *blob, const struct detected_layer *
 {
 	char name[64];
 
-	format_name(detected, record == SPANS_OF_PASS ? "" : "-claimed", name);
+	format_name(detected, record == SPANS_OF_PASS ? "" : LAYER_CLAIMED_SUFFIX, name);
 	return layer_index_key(&blob->descriptor->digest, name, document, key, err);
 }
 
@@ -134,55 +134,50 @@ static int claim_record(const struct layer_blob *blob, const struct detected_lay
 	return 0;
 }
 
-enum { CLAIM_RECORD_SIZE = 2 * DIGEST_TEXT_SIZE + 64 };
-
 static int find_record(const struct layer_blob *blob, const struct detected_layer *detected,
 	enum layer_spans_record record, bool *found, struct digest *document, struct error *err)
 {
 	struct store *store = blob->opening->context->store;
-	char name[CLAIM_RECORD_SIZE];
+	char name[LAYER_CLAIM_RECORD_SIZE];
 	struct store_ref ref;
+	bool refused;
 
 	if (record == SPANS_CLAIMED) {
 		if (claim_record(blob, detected, name, sizeof(name), err) < 0 ||
 			store_ref_get(store, name, found, &ref, err) < 0)
 			return -1;
-		if (*found)
-			*document = ref.digest;
+		if (!*found)
+			return 0;
+		*document = ref.digest;
+		if (layer_claim_is_refused(
+			    store, &blob->descriptor->digest, document, &refused, err) < 0)
+			return -1;
+		*found = !refused;
 		return 0;
 	}
-	format_name(detected, record == SPANS_CHECKED ? "-checked" : "", name);
+	format_name(detected, record == SPANS_CHECKED ? LAYER_CHECKED_SUFFIX : "", name);
 	return layer_artifact_find(store, &blob->descriptor->digest, name, found, document, err);
 }
 
-int layer_spans_put_claim(const struct layer_blob *blob, const struct detected_layer *detected,
-	const struct layer_claim *claim, const uint8_t key[INDEX_KEY_SIZE], struct error *err)
+int layer_spans_describe(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_claim *claim, struct error *err)
+{
+	claim->format = detected->name;
+	claim->codec = layer_spans_codec(detected->format);
+	if (layer_spans_diff_id(blob, &claim->diff_id, err) < 0)
+		return -1;
+	return claim_record(blob, detected, claim->record, sizeof(claim->record), err);
+}
+
+int layer_spans_put_claim(const struct layer_blob *blob, const struct layer_claim *claim,
+	const uint8_t key[INDEX_KEY_SIZE], struct error *err)
 {
 	const struct store_ref ref = {.digest = claim->digest, .resolved_s = clock_wall_s()};
 	struct store *store = blob->opening->context->store;
-	char name[CLAIM_RECORD_SIZE];
 
-	if (claim_record(blob, detected, name, sizeof(name), err) < 0 ||
-		layer_artifact_keep(store, key, claim->document.data, claim->document.size, err) <
-			0)
+	if (layer_artifact_keep(store, key, claim->document.data, claim->document.size, err) < 0)
 		return -1;
-	return store_ref_put(store, name, &ref, err);
-}
-
-/* The digest of the document was recorded when it was accepted. */
-static int build_again(const struct layer_blob *blob, const struct detected_layer *detected,
-	const struct layer_claim *claim, const uint8_t key[INDEX_KEY_SIZE],
-	struct layer_index **out, struct error *err)
-{
-	CLEANUP(span_index_freep) struct span_index *index = NULL;
-	struct digest diff_id;
-
-	if (layer_spans_diff_id(blob, &diff_id, err) < 0 ||
-		layer_claim_parse(claim, blob->descriptor, &diff_id,
-			layer_spans_codec(detected->format), &index, err) < 0 ||
-		span_index_cut(index, NULL, 0, err) < 0)
-		return -1;
-	return layer_spans_build(blob, index, false, key, out, err);
+	return store_ref_put(store, claim->record, &ref, err);
 }
 
 static bool is_gone(enum error_kind kind)
@@ -203,21 +198,53 @@ static int read_document(const struct layer_blob *blob, const uint8_t key[INDEX_
 	return found ? layer_claim_new(&document, claim, err) : 0;
 }
 
+/* The digest of the document was recorded when it was accepted. */
+static int build_again(const struct layer_blob *blob, const struct detected_layer *detected,
+	struct layer_claim *claim, const uint8_t key[INDEX_KEY_SIZE], struct layer_index **out,
+	struct error *err)
+{
+	CLEANUP(span_index_freep) struct span_index *index = NULL;
+
+	if (layer_spans_describe(blob, detected, claim, err) < 0 ||
+		layer_claim_parse(claim, blob->descriptor, &index, err) < 0 ||
+		span_index_cut(index, NULL, 0, err) < 0)
+		return -1;
+	return layer_spans_build(blob, index, false, key, out, err);
+}
+
 /* An index that was evicted, is damaged, or of another version of this program is built again. */
 static int open_or_build(const struct layer_blob *blob, const struct detected_layer *detected,
-	const struct layer_claim *claim, const uint8_t key[INDEX_KEY_SIZE],
-	struct layer_index **out, struct error *err)
+	const struct digest *document, const uint8_t key[INDEX_KEY_SIZE],
+	struct indexed_layer *layer, struct error *err)
 {
-	if (layer_index_open(store_layers_fd(blob->opening->context->store), key, out, err) == 0)
+	int layers_fd = store_layers_fd(blob->opening->context->store);
+
+	if (layer_index_open(layers_fd, key, &layer->index, err) == 0)
 		return 0;
-	if (!is_gone(err->kind))
+	if (!is_gone(err->kind) ||
+		(!layer->claim && read_document(blob, key, document, &layer->claim, err) < 0))
 		return -1;
-	if (!claim || build_again(blob, detected, claim, key, out, err) == 0)
+	if (!layer->claim ||
+		build_again(blob, detected, layer->claim, key, &layer->index, err) == 0)
 		return 0;
 	if (!is_gone(err->kind))
 		return -1;
 	log_warning("the index of a layer that was kept is of no use: %s", err->message);
 	return 0;
+}
+
+/* Without the document nobody could check the claim. */
+static int find_claim(const struct layer_blob *blob, const struct detected_layer *detected,
+	const struct digest *document, const uint8_t key[INDEX_KEY_SIZE],
+	struct indexed_layer *layer, struct error *err)
+{
+	if (read_document(blob, key, document, &layer->claim, err) < 0)
+		return -1;
+	if (!layer->claim)
+		return 0;
+	if (layer_spans_describe(blob, detected, layer->claim, err) < 0)
+		return -1;
+	return open_or_build(blob, detected, document, key, layer, err);
 }
 
 int layer_spans_find(const struct layer_blob *blob, const struct detected_layer *detected,
@@ -227,21 +254,20 @@ int layer_spans_find(const struct layer_blob *blob, const struct detected_layer 
 	uint8_t key[INDEX_KEY_SIZE];
 	struct digest document;
 	bool found;
+	int result;
 
 	if (find_record(blob, detected, record, &found, &document, err) < 0)
 		return -1;
 	if (!found)
 		return 0;
-	if (layer_spans_key(blob, detected, record, &document, key, err) < 0 ||
-		read_document(blob, key, &document, &layer.claim, err) < 0)
+	if (layer_spans_key(blob, detected, record, &document, key, err) < 0)
 		return -1;
-	/* Without the document nobody could check the claim. */
-	if (record == SPANS_CLAIMED && !layer.claim)
-		return 0;
-	if (open_or_build(blob, detected, layer.claim, key, &layer.index, err) < 0)
-		return -1;
-	if (!layer.index)
-		return 0;
+	if (record == SPANS_CLAIMED)
+		result = find_claim(blob, detected, &document, key, &layer, err);
+	else
+		result = open_or_build(blob, detected, &document, key, &layer, err);
+	if (result < 0 || !layer.index)
+		return result;
 	out->trust = record == SPANS_CLAIMED ? LAYER_REPOSITORY_TRUSTED : LAYER_AUTHENTIC;
 	out->index = TAKE_PTR(layer.index);
 	if (record == SPANS_CLAIMED)

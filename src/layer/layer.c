@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "check_internal.h"
 
 static bool is_same(const struct layer_failure *a, const struct layer_failure *b)
 {
@@ -46,6 +47,23 @@ static void on_failed(void *arg, uint64_t unit, const char *origin, const struct
 	layer_record_failure(arg, unit, origin, err);
 }
 
+static void on_contradicted(void *arg, const struct error *err)
+{
+	struct layer *layer = arg;
+
+	if (layer->check)
+		layer_check_contradict(layer->check, err);
+}
+
+static void on_completed(void *arg)
+{
+	struct layer *layer = arg;
+
+	if (layer->check)
+		layer_check_completed(layer->check);
+}
+
+/* Who checks a claim reads the whole layer anyway: that is its background. */
 static int layer_start_fetching(
 	struct layer *layer, const struct layer_options *options, struct error *err)
 {
@@ -55,9 +73,11 @@ static int layer_start_fetching(
 		.sources = options->sources,
 		.n_sources = options->n_sources,
 		.prefetch = options->prefetch,
-		.background = options->background,
+		.background = options->background && !layer->check,
 		.read_ahead = options->prefetch || options->background,
 		.failed = on_failed,
+		.contradicted = on_contradicted,
+		.completed = on_completed,
 		.arg = layer,
 	};
 
@@ -66,13 +86,30 @@ static int layer_start_fetching(
 
 static void layer_destroy(struct layer *layer)
 {
+	layer_check_stop(layer->check);
 	fetch_layer_free(layer->fetch);
+	layer_check_free(layer->check);
 	layer_store_close(layer->store);
 	layer_index_close(layer->index);
 	descriptor_clear(&layer->descriptor);
 	layer_claim_free(layer->claim);
+	(void)pthread_mutex_destroy(&layer->contradiction_lock);
 	(void)pthread_mutex_destroy(&layer->failures_lock);
 	free(layer);
+}
+
+/* What the layer borrows until it is open. */
+static int layer_start(struct layer *layer, const struct layer_options *options, struct error *err)
+{
+	layer->index = options->index;
+	layer->claim = options->claim;
+	if ((!layer->claim || layer_check_new(layer, options, &layer->check, err) == 0) &&
+		layer_start_fetching(layer, options, err) == 0)
+		return 0;
+	layer_check_free(TAKE_PTR(layer->check));
+	layer->index = NULL;
+	layer->claim = NULL;
+	return -1;
 }
 
 int layer_open(const struct layer_options *options, struct layer **out, struct error *err)
@@ -86,24 +123,16 @@ int layer_open(const struct layer_options *options, struct layer **out, struct e
 	layer->workers = options->workers;
 	atomic_init(&layer->trust, options->trust);
 	(void)pthread_mutex_init(&layer->failures_lock, NULL);
-	if (descriptor_copy(options->descriptor, &layer->descriptor, err) < 0) {
-		(void)pthread_mutex_destroy(&layer->failures_lock);
-		free(layer);
-		return -1;
-	}
-
-	if (layer_store_open(options->store, options->index->key, options->index->units,
-		    &layer->store, err) < 0) {
+	(void)pthread_mutex_init(&layer->contradiction_lock, NULL);
+	if (descriptor_copy(options->descriptor, &layer->descriptor, err) < 0 ||
+		layer_store_open(options->store, options->index->key, options->index->units,
+			&layer->store, err) < 0 ||
+		layer_start(layer, options, err) < 0) {
 		layer_destroy(layer);
 		return -1;
 	}
-	layer->index = options->index;
-	if (layer_start_fetching(layer, options, err) < 0) {
-		layer->index = NULL;
-		layer_destroy(layer);
-		return -1;
-	}
-	layer->claim = options->claim;
+	if (layer->check)
+		layer_check_begin(layer->check, options->background);
 	*out = layer;
 	return 0;
 }
@@ -143,10 +172,29 @@ struct layer_store *layer_store_of(struct layer *layer)
 void layer_trust_state(struct layer *layer, struct layer_trust_state *out)
 {
 	*out = (struct layer_trust_state){.trust = atomic_load(&layer->trust)};
+	if (out->trust == LAYER_CONTRADICTED)
+		(void)snprintf(out->contradiction, sizeof(out->contradiction), "%s",
+			layer->contradiction.message);
 	if (layer->claim) {
 		out->by = layer->claim->by;
 		out->document = layer->claim->digest;
 	}
+}
+
+enum layer_trust layer_trust(const struct layer *layer)
+{
+	return atomic_load(&layer->trust);
+}
+
+void layer_on_contradicted(
+	struct layer *layer, void (*hear)(void *arg, struct layer *layer), void *arg)
+{
+	(void)pthread_mutex_lock(&layer->contradiction_lock);
+	layer->on_contradicted = hear;
+	layer->on_contradicted_arg = arg;
+	if (hear && layer->contradiction_told)
+		hear(arg, layer);
+	(void)pthread_mutex_unlock(&layer->contradiction_lock);
 }
 
 const char *layer_trust_name(enum layer_trust trust)
@@ -174,7 +222,10 @@ const char *layer_claimant_name(enum layer_claimant claimant)
 
 void layer_set_background(struct layer *layer, bool on)
 {
-	fetch_layer_set_background(layer->fetch, on);
+	if (layer->check)
+		layer_check_set_background(layer->check, on);
+	else
+		fetch_layer_set_background(layer->fetch, on);
 }
 
 size_t layer_failures(struct layer *layer, struct layer_failure *out, size_t max)
@@ -192,6 +243,8 @@ void layer_stats(struct layer *layer, struct layer_stats *out)
 {
 	layer_store_stats(layer->store, &out->store);
 	fetch_layer_stats(layer->fetch, &out->fetch);
+	if (layer->check)
+		out->fetch.background = layer_check_has_background(layer->check);
 	out->n_reads = atomic_load(&layer->n_reads);
 	out->read_bytes = atomic_load(&layer->read_bytes);
 	out->n_failed = atomic_load(&layer->n_failed);

@@ -18,6 +18,13 @@ struct layer {
 	struct descriptor descriptor;
 	struct layer_claim *claim; /* owned; NULL: nobody claims anything */
 	_Atomic enum layer_trust trust;
+	struct error contradiction; /* set before LAYER_CONTRADICTED is */
+	struct layer_check *check;  /* owned; NULL: nobody claims anything */
+	pthread_mutex_t contradiction_lock;
+	/* Guarded by contradiction_lock, as all below, also while it is called. */
+	void (*on_contradicted)(void *arg, struct layer *layer);
+	void *on_contradicted_arg;
+	bool contradiction_told;
 
 	pthread_mutex_t failures_lock;
 	struct layer_failure

@@ -6,10 +6,21 @@
  * often than this in one read means that the store cannot keep them. */
 enum { MAX_ROUNDS = 4 };
 
+static bool is_contradicted(const struct layer *layer)
+{
+	return atomic_load(&layer->trust) == LAYER_CONTRADICTED;
+}
+
+/* A read that began before the layer was contradicted ends like those that begin later. */
 static void read_done(struct layer_read *read, struct stored_range *range, const struct error *err)
 {
 	struct layer *layer = read->layer;
 
+	if (is_contradicted(layer)) {
+		stored_range_free(range);
+		range = NULL;
+		err = &layer->contradiction;
+	}
 	if (range)
 		atomic_fetch_add_explicit(
 			&layer->read_bytes, stored_range_size(range), memory_order_relaxed);
@@ -91,6 +102,10 @@ void layer_read_start(struct layer_read *read)
 
 	atomic_fetch_add_explicit(&layer->n_reads, 1, memory_order_relaxed);
 	read->layer_private.n_rounds = 0;
+	if (is_contradicted(layer)) {
+		read_failed(read, &layer->contradiction);
+		return;
+	}
 	if (read_from_store(read))
 		return;
 	read->layer_private.wait.layer = layer->fetch;

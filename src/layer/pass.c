@@ -32,6 +32,7 @@ struct pass {
 	struct found_spans found;     /* the decoder's thread's */
 	uint8_t (*span_digests)[32];  /* owned; the hashing thread's */
 	size_t n_span_digests;
+	struct pass_claim *claim;  /* owned; the hashing thread's; NULL: nobody claims anything */
 	struct digest blob_digest; /* the hashing threads' */
 	struct digest archive_digest;
 
@@ -124,7 +125,8 @@ static int hash_piece(struct pass *pass, struct archive_hash *hash, const struct
 		return -1;
 	hash->begun = true;
 	hash->span_i = piece->span;
-	if (digest_hasher_update(hash->whole, data, size, err) < 0)
+	if (digest_hasher_update(hash->whole, data, size, err) < 0 ||
+		(pass->claim && pass_claim_feed(pass->claim, data, size, err) < 0))
 		return -1;
 	return digest_hasher_update(hash->span, data, size, err);
 }
@@ -271,6 +273,8 @@ static int feed(struct pass *pass, struct error *err)
 	for (;;) {
 		CLEANUP(decoded_unrefp) struct decoded *bytes = NULL;
 
+		if (options->pace && options->pace(options->arg, PASS_RANGE_SIZE, err) < 0)
+			return -1;
 		if (pass_fetch_next(pass->fetch, &bytes, err) < 0)
 			return -1;
 		if (!bytes)
@@ -309,7 +313,7 @@ static int check_digest(const struct subject *subject, const struct digest *expe
 }
 
 /* In the order of blame: bytes on their way, then what the image was made of. */
-static int judge(struct pass *pass, struct error *err)
+static int judge(struct pass *pass, bool *blob_is_right, struct error *err)
 {
 	static const struct subject blob = {"the blob", "the manifest",
 		"it was damaged where it is or on the way; repair it there"};
@@ -321,6 +325,7 @@ static int judge(struct pass *pass, struct error *err)
 	if (is_hashed &&
 		check_digest(&blob, &options->descriptor->digest, &pass->blob_digest, err) < 0)
 		return -1;
+	*blob_is_right = is_hashed;
 	if (atomic_load(&pass->failed)) {
 		if (err)
 			*err = pass->err;
@@ -387,7 +392,9 @@ static int run_threads(struct pass *pass, struct error *err)
 
 static void pass_clear(struct pass *pass)
 {
+	pass_cancel_watch(pass->options->cancel, NULL);
 	pass_fetch_free(pass->fetch);
+	pass_claim_free(pass->claim);
 	pass_archive_free(pass->archive);
 	span_index_free(pass->index);
 	found_spans_clear(&pass->found);
@@ -399,6 +406,40 @@ static void pass_clear(struct pass *pass)
 	(void)pthread_mutex_destroy(&pass->lock);
 }
 
+static int prepare(struct pass *pass, struct error *err)
+{
+	const struct pass_options *options = pass->options;
+	const struct pass_fetch_options fetch = {
+		.loop = options->loop,
+		.sources = options->sources,
+		.n_sources = options->n_sources,
+		.borrows_sources = options->borrows_sources,
+		.blob_size = options->descriptor->size,
+		.patience_ns = options->patience_ns,
+		.n_ranges = options->n_ranges,
+	};
+
+	if (pass_fetch_new(&fetch, &pass->fetch, err) < 0 || span_index_new(&pass->index, err) < 0)
+		return -1;
+	pass_cancel_watch(options->cancel, pass->fetch);
+	pass->index->codec = options->codec;
+	pass->index->blob = options->descriptor->digest;
+	pass->index->blob_size = options->descriptor->size;
+	if (options->claimed && pass_claim_new(options->claimed, &pass->claim, err) < 0)
+		return -1;
+	return pass_archive_new(pass->index, options->staging, &pass->archive, err);
+}
+
+/* The tree before the spans: what it says can be told of a file. */
+static void compare(const struct pass *pass, struct error *contradiction)
+{
+	if (!pass->claim)
+		return;
+	if (span_index_compare(pass->options->claimed, pass->index, contradiction) == 0 &&
+		pass_claim_end(pass->claim, contradiction) == 0)
+		*contradiction = (struct error){0};
+}
+
 int pass_run(const struct pass_options *options, struct pass_result *out, struct error *err)
 {
 	CLEANUP(pass_clear) struct pass pass = {.options = options};
@@ -408,16 +449,11 @@ int pass_run(const struct pass_options *options, struct pass_result *out, struct
 	pass_queue_init(&pass.encoded, RANGES_WAITING);
 	pass_queue_init(&pass.decoded, PIECES_WAITING);
 	pass_queue_init(&pass.members, PIECES_WAITING);
-	if (pass_fetch_new(options->loop, options->sources, options->n_sources,
-		    options->descriptor->size, options->patience_ns, &pass.fetch, err) < 0 ||
-		span_index_new(&pass.index, err) < 0)
+	*out = (struct pass_result){0};
+	if (prepare(&pass, err) < 0 || run_threads(&pass, err) < 0 ||
+		judge(&pass, &out->blob_is_right, err) < 0 || add_spans(&pass, err) < 0)
 		return -1;
-	pass.index->codec = options->codec;
-	pass.index->blob = options->descriptor->digest;
-	pass.index->blob_size = options->descriptor->size;
-	if (pass_archive_new(pass.index, options->staging, &pass.archive, err) < 0 ||
-		run_threads(&pass, err) < 0 || judge(&pass, err) < 0 || add_spans(&pass, err) < 0)
-		return -1;
+	compare(&pass, &out->contradiction);
 	out->digests = pass_archive_take_digests(pass.archive, &out->n_digests);
 	out->index = TAKE_PTR(pass.index);
 	return 0;

@@ -29,6 +29,8 @@ struct pass_fetch {
 	size_t n_sources;
 	uint64_t blob_size;
 	uint64_t patience_ns;
+	unsigned n_parallel;
+	bool borrows_sources;
 	uint64_t n_ranges;
 	uint64_t n_started; /* loop only */
 	struct loop_task task;
@@ -176,7 +178,7 @@ static bool stop_all(struct pass_fetch *fetch)
 	}
 	if (waits)
 		return false;
-	for (size_t i = 0; i < fetch->n_sources; i++)
+	for (size_t i = 0; i < fetch->n_sources && !fetch->borrows_sources; i++)
 		fetch->sources[i]->ops->free(fetch->sources[i]);
 	return true;
 }
@@ -204,7 +206,7 @@ static void on_task(struct loop_task *task)
 	failed = fetch->failed;
 	/* Once it is to stop nobody else posts it. */
 	fetch->posted = stop;
-	end = fetch->n_taken + PASS_N_RANGES;
+	end = fetch->n_taken + fetch->n_parallel;
 	(void)pthread_mutex_unlock(&fetch->lock);
 	if (stop) {
 		on_stop(fetch);
@@ -223,25 +225,29 @@ static void post(struct pass_fetch *fetch)
 	loop_post(fetch->loop, &fetch->task);
 }
 
-int pass_fetch_new(struct loop *loop, struct source **sources, size_t n_sources, uint64_t blob_size,
-	uint64_t patience_ns, struct pass_fetch **out, struct error *err)
+int pass_fetch_new(
+	const struct pass_fetch_options *options, struct pass_fetch **out, struct error *err)
 {
 	struct pass_fetch *fetch = calloc(1, sizeof(*fetch));
+	size_t n_sources = options->n_sources;
 
 	if (fetch)
-		fetch->sources = calloc(n_sources, sizeof(*sources));
+		fetch->sources = calloc(n_sources, sizeof(*fetch->sources));
 	if (!fetch || !fetch->sources) {
 		free(fetch);
-		for (size_t i = 0; i < n_sources; i++)
-			sources[i]->ops->free(sources[i]);
+		for (size_t i = 0; i < n_sources && !options->borrows_sources; i++)
+			options->sources[i]->ops->free(options->sources[i]);
 		return error_set(err, ERROR_NO_MEMORY, "no memory to fetch a layer");
 	}
-	memcpy(fetch->sources, sources, n_sources * sizeof(*sources));
+	memcpy(fetch->sources, options->sources, n_sources * sizeof(*fetch->sources));
 	fetch->n_sources = n_sources;
-	fetch->loop = loop;
-	fetch->blob_size = blob_size;
-	fetch->patience_ns = patience_ns;
-	fetch->n_ranges = blob_size / PASS_RANGE_SIZE + (blob_size % PASS_RANGE_SIZE > 0);
+	fetch->borrows_sources = options->borrows_sources;
+	fetch->loop = options->loop;
+	fetch->blob_size = options->blob_size;
+	fetch->patience_ns = options->patience_ns;
+	fetch->n_parallel = options->n_ranges ? options->n_ranges : PASS_N_RANGES;
+	fetch->n_ranges =
+		fetch->blob_size / PASS_RANGE_SIZE + (fetch->blob_size % PASS_RANGE_SIZE > 0);
 	fetch->task.run = on_task;
 	(void)pthread_mutex_init(&fetch->lock, NULL);
 	(void)pthread_cond_init(&fetch->changed, NULL);
@@ -250,6 +256,14 @@ int pass_fetch_new(struct loop *loop, struct source **sources, size_t n_sources,
 	(void)pthread_mutex_unlock(&fetch->lock);
 	*out = fetch;
 	return 0;
+}
+
+void pass_fetch_cancel(struct pass_fetch *fetch)
+{
+	struct error err;
+
+	(void)error_set(&err, ERROR_CANCELLED, "the layer is not needed any more");
+	fail(fetch, &err);
 }
 
 void pass_fetch_free(struct pass_fetch *fetch)

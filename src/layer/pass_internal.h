@@ -21,10 +21,21 @@ struct pass_fetch;
 
 enum { PASS_RANGE_SIZE = 2 << 20, PASS_N_RANGES = 8 };
 
-/* @sources: in the order they are tried; owned, also on failure.
- * @patience_ns: how long a source may take for a range. */
-MUST_CHECK int pass_fetch_new(struct loop *loop, struct source **sources, size_t n_sources,
-	uint64_t blob_size, uint64_t patience_ns, struct pass_fetch **out, struct error *err);
+/* How a blob is fetched. */
+struct pass_fetch_options {
+	struct loop *loop;
+	struct source **sources; /* in the order they are tried; owned, also on failure */
+	size_t n_sources;
+	bool borrows_sources; /* they are not owned, and outlive the pass */
+	uint64_t blob_size;
+	uint64_t patience_ns; /* how long a source may take for a range */
+	unsigned n_ranges;    /* at a time; 0: PASS_N_RANGES, which is the most */
+};
+
+MUST_CHECK int pass_fetch_new(
+	const struct pass_fetch_options *options, struct pass_fetch **out, struct error *err);
+/* The next pass_fetch_next() is ERROR_CANCELLED, and one that waits. Any thread. */
+void pass_fetch_cancel(struct pass_fetch *fetch);
 /* Cancels what is under way. Not on the loop. */
 void pass_fetch_free(struct pass_fetch *fetch);
 void pass_fetch_freep(struct pass_fetch **fetch);
@@ -90,18 +101,56 @@ MUST_CHECK int pass_decoder_feed(
 	struct pass_decoder *decoder, struct decoded *bytes, struct error *err);
 MUST_CHECK int pass_decoder_end(struct pass_decoder *decoder, struct error *err);
 
+/* pass_claim.c: whether spans that somebody claims decode to what is in the archive. Two threads:
+ * one gives the blob, one the archive, and one of them looks at the result when both are done. */
+struct pass_claim;
+
+/* @index: borrowed. */
+MUST_CHECK int pass_claim_new(
+	const struct span_index *index, struct pass_claim **out, struct error *err);
+void pass_claim_free(struct pass_claim *claim);
+void pass_claim_freep(struct pass_claim **claim);
+
+/* The next bytes of the decoded archive. */
+MUST_CHECK int pass_claim_feed(
+	struct pass_claim *claim, const void *data, size_t size, struct error *err);
+
+/* Everything went by: ERROR_FORMAT names the first span that is not what was claimed. */
+MUST_CHECK int pass_claim_end(struct pass_claim *claim, struct error *err);
+
+/* pass_cancel.c: to end a pass early, from any thread. */
+struct pass_cancel {
+	pthread_mutex_t lock;
+	struct pass_fetch *fetch; /* guarded by lock; of the pass that runs */
+	bool cancelled;           /* guarded by lock */
+};
+
+void pass_cancel_init(struct pass_cancel *cancel);
+void pass_cancel_destroy(struct pass_cancel *cancel);
+/* The pass that runs is ERROR_CANCELLED soon, and every other one. */
+void pass_cancel(struct pass_cancel *cancel);
+/* From here on it is @fetch that is cancelled; NULL: nothing any more. @cancel may be NULL. */
+void pass_cancel_watch(struct pass_cancel *cancel, struct pass_fetch *fetch);
+
 /* pass.c */
 struct pass_options {
 	struct loop *loop;
-	struct source **sources; /* owned by the pass, also on failure */
+	struct source **sources; /* owned by the pass, also on failure, unless it borrows them */
 	size_t n_sources;
+	bool borrows_sources;
 	uint64_t patience_ns; /* with a source, for each range */
+	unsigned n_ranges;    /* at a time; 0: as many as make it fast */
 	const struct descriptor *descriptor;
 	const struct digest *diff_id;
 	enum codec codec;
 	struct layer_staging *staging;
 	void (*progress)(void *arg, uint64_t done); /* bytes of the blob; may be NULL */
+	/* Waits until @size more bytes may be asked for; may be NULL. */
+	int (*pace)(void *arg, uint64_t size, struct error *err);
 	void *arg;
+	struct pass_cancel *cancel; /* may be NULL */
+	/* What somebody says is in the layer: compared with it. NULL: nobody. */
+	const struct span_index *claimed;
 };
 
 /* What was found; every digest was checked. */
@@ -109,6 +158,11 @@ struct pass_result {
 	struct span_index *index; /* owned; not cut yet */
 	uint8_t (*digests)[32];   /* owned; of its pieces */
 	size_t n_digests;
+	/* Also on failure: all of the blob was there and has its digest. What is wrong then is not
+	 * for lack of bytes. */
+	bool blob_is_right;
+	/* ERROR_NONE, or the first thing that was claimed and is not so. */
+	struct error contradiction;
 };
 
 void pass_result_clear(struct pass_result *result);

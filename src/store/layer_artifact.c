@@ -95,6 +95,16 @@ int layer_artifact_read(struct store *store, const uint8_t key[32], const struct
 	return 0;
 }
 
+int artifact_remove(struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err)
+{
+	char file[FILE_NAME_SIZE];
+
+	layer_file_name(key, ARTIFACT_SUFFIX, file);
+	if (unlinkat(store->layers_fd, file, 0) < 0 && errno != ENOENT)
+		return error_set_errno(err, errno, "remove %s/layers/%s", store->dir, file);
+	return 0;
+}
+
 /* Only where the index that was built from it is gone, too. */
 static bool may_go(struct store *store, const char *name)
 {

@@ -16,7 +16,7 @@
 #include "store_writer_internal.h"
 
 /* Units that the writer is told of at once. */
-enum { CLAIM_STEP = 16384 };
+enum { CLAIM_STEP = 16384, COPY_STEP = 1 << 20 };
 
 struct layer_staging {
 	struct store *store;
@@ -256,4 +256,118 @@ int layer_staging_adopt(struct layer_staging *staging, const uint8_t key[32],
 		layer_store_open(staging->store, key, units, &layer, err) < 0)
 		return -1;
 	return adopt_into(staging, layer, adopted, err);
+}
+
+/* Where the copy of a unit is, and what it has become. */
+struct unit_copy {
+	struct layer_staging *staging;
+	struct layer_state *state;
+	struct digest_hasher *hasher; /* owned */
+	uint8_t *piece;               /* owned; COPY_STEP bytes */
+};
+
+static void unit_copy_clear(struct unit_copy *copy)
+{
+	digest_hasher_free(copy->hasher);
+	free(copy->piece);
+}
+
+/* What is zeros stays a hole where there is one. */
+static int write_piece(const struct unit_copy *copy, int fd, uint64_t off, size_t size)
+{
+	if (is_zeros(copy->piece, size) && atomic_load(&copy->state->clean))
+		return 0;
+	return fd_pwrite_all(fd, copy->piece, size, off);
+}
+
+/* 0, -errno, or 1 with @err set. */
+static int copy_unit(struct unit_copy *copy, int fd, const struct unit *unit, struct error *err)
+{
+	uint64_t end = unit->data_off + unit->size;
+
+	for (uint64_t off = unit->data_off; off < end; off += COPY_STEP) {
+		size_t n = end - off < COPY_STEP ? (size_t)(end - off) : COPY_STEP;
+		int ret = fd_pread_exact(copy->staging->fd, copy->piece, n, off);
+
+		if (ret == 0)
+			ret = write_piece(copy, fd, off, n);
+		if (ret < 0)
+			return ret;
+		if (digest_hasher_update(copy->hasher, copy->piece, n, err) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Whoever else puts the unit meanwhile writes the same bytes. */
+static int fill_unit(struct unit_copy *copy, struct layer_store *layer, uint64_t i,
+	const struct unit *unit, struct error *err)
+{
+	struct data_files *files = &layer->store->files;
+	struct pending_unit pending = {
+		.data_off = unit->data_off,
+		.size = unit->size,
+		.unit = (uint32_t)i,
+		.findable = !(unit->flags & (UNIT_ZEROS | UNIT_UNVERIFIED)),
+		.recorded = unit->flags & UNIT_IN_SPAN,
+	};
+	struct data_file *file;
+	struct digest digest;
+	int ret = data_file_create(files, layer->state->key, layer->state->data_size, &file);
+
+	if (ret == 0) {
+		ret = copy_unit(copy, file->fd, unit, err);
+		if (ret < 0)
+			atomic_store(&layer->state->clean, false);
+		if (ret == 0 && digest_hasher_final(copy->hasher, &digest, err) < 0)
+			ret = 1;
+		if (ret == 0 && digest_hasher_reset(copy->hasher, err) < 0)
+			ret = 1;
+		if (ret == 0) {
+			memcpy(pending.digest, digest.bytes, sizeof(pending.digest));
+			atomic_fetch_add(&layer->state->version, 1);
+			if (layer_state_set_present(layer->state, i, unit->size))
+				writer_add(layer->store, layer->state, file, &pending);
+		}
+		data_file_close(files, file);
+	}
+	if (ret < 0 && !space_learn(layer->store, -ret, unit->size))
+		return error_set_errno(
+			err, -ret, "complete a layer in %s/layers", layer->store->dir);
+	return ret > 0 ? -1 : 0;
+}
+
+static int fill_units(struct unit_copy *copy, struct layer_store *layer, struct error *err)
+{
+	for (uint64_t i = 0; i < layer->state->n_units; i++) {
+		struct unit unit;
+
+		if (layer_store_has(layer, i))
+			continue;
+		if (unit_table_get(layer->units, i, &unit, err) < 0)
+			return -1;
+		if (!space_admits(layer->store, unit.size))
+			return 0;
+		if (fill_unit(copy, layer, i, &unit, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int layer_staging_fill(struct layer_staging *staging, struct layer_store *layer, struct error *err)
+{
+	CLEANUP(unit_copy_clear)
+	struct unit_copy copy = {.staging = staging, .state = layer->state};
+
+	if (staging->fd < 0 || layer->state->memory_only)
+		return 0;
+	copy.piece = malloc(COPY_STEP);
+	if (!copy.piece)
+		return error_set(err, ERROR_NO_MEMORY, "no memory to complete a layer");
+	if (digest_hasher_new(DIGEST_SHA256, &copy.hasher, err) < 0)
+		return -1;
+	/* Zeros at its end were not written. */
+	if (ftruncate(staging->fd, (off_t)layer->state->data_size) < 0)
+		return error_set_errno(err, errno, "set the size of a layer");
+	return fill_units(&copy, layer, err);
 }

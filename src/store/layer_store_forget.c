@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "layer_store_internal.h"
+#include "store_cache_internal.h"
 #include "store_presence_internal.h"
 #include "store_unit_digests_internal.h"
 #include "store_writer_internal.h"
@@ -216,4 +217,49 @@ int layer_store_erase(struct store *store, const uint8_t key[RECORD_KEY_SIZE], s
 	if (writer_call(store, &drop.job, err) < 0)
 		return -1;
 	return remove_data(store, key, err);
+}
+
+struct discard_job {
+	struct writer_job job;
+	struct layer_state *state;
+};
+
+/* Behind what was pending: nothing of it comes back. */
+static int run_discard(struct store *store, struct writer_job *job, struct error *err)
+{
+	struct layer_state *state = ((struct discard_job *)job)->state;
+	uint64_t freed = 0;
+
+	if (layer_store_erase(store, state->key, err) < 0)
+		return -1;
+	atomic_store(&state->number, 0);
+	if (artifact_remove(store, state->key, err) < 0)
+		return -1;
+	return indexes_remove(store, state->key, &freed, err);
+}
+
+static void clear_units(struct layer_store *layer)
+{
+	struct layer_state *state = layer->state;
+	struct unit unit;
+
+	for (uint64_t i = 0; i < state->n_units; i++)
+		if (unit_table_get(layer->units, i, &unit, NULL) == 0)
+			(void)layer_state_clear_present(state, i, unit.size);
+	chunk_memory_forget_layer(&layer->store->memory, state);
+	windows_forget(&layer->store->windows, state);
+}
+
+int layer_store_discard(struct layer_store *layer, struct error *err)
+{
+	struct discard_job discard = {.job.run = run_discard, .state = layer->state};
+	struct store *store = layer->store;
+
+	clear_units(layer);
+	if (store->read_only || db_is_lost(store->db))
+		return 0;
+	if (writer_sync(store, err) < 0)
+		return -1;
+	atomic_store(&layer->state->discarded, true);
+	return writer_call(store, &discard.job, err);
 }

@@ -38,6 +38,10 @@ MUST_CHECK int indexes_remove_unnamed(struct store *store, uint64_t *freed, stru
 MUST_CHECK int artifacts_evict(
 	struct store *store, uint64_t wanted, uint64_t *freed, struct error *err);
 
+/* layer_artifact.c: removes the artifact of one layer, if there is one. */
+MUST_CHECK int artifact_remove(
+	struct store *store, const uint8_t key[RECORD_KEY_SIZE], struct error *err);
+
 /* Removes data files that nobody recorded and temporary files of writes that did not end. Before
  * the store is used. */
 MUST_CHECK int remove_orphans(struct store *store, struct error *err);

@@ -217,3 +217,29 @@ int images_forget(struct store *store, const struct store_image *image, struct e
 		return -1;
 	return writer_call(store, &job.job, err);
 }
+
+struct remove_ref_job {
+	struct writer_job job;
+	uint8_t reference[RECORD_KEY_SIZE];
+};
+
+static int remove_ref(struct db_txn *txn, void *arg)
+{
+	const struct remove_ref_job *job = arg;
+
+	return db_delete(txn, DB_REFS, job->reference, sizeof(job->reference));
+}
+
+static int run_remove_ref(struct store *store, struct writer_job *job, struct error *err)
+{
+	return db_write(store->db, remove_ref, job, "forget what a tag was", err);
+}
+
+int store_ref_remove(struct store *store, const char *reference, struct error *err)
+{
+	struct remove_ref_job job = {.job.run = run_remove_ref};
+
+	if (reference_key(reference, job.reference, err) < 0)
+		return -1;
+	return writer_call(store, &job.job, err);
+}

@@ -69,6 +69,7 @@ struct layer_state {
 	_Atomic uint32_t number;  /* of the data file in the database; 0: not there yet */
 	_Atomic uint64_t version; /* of the data file's bytes: one more for every unit written */
 	_Atomic bool clean;       /* what is not present is a hole of the data file */
+	_Atomic bool discarded;   /* nothing of it is recorded any more */
 
 	bool queued;                       /* guarded by writer->lock */
 	struct layer_state *next_queued;   /* guarded by writer->lock */

@@ -196,7 +196,7 @@ void writer_touch(struct store *store, struct layer_state *layer)
 {
 	struct writer *writer = &store->writer;
 
-	if (!writer->started)
+	if (!writer->started || atomic_load(&layer->discarded))
 		return;
 	(void)pthread_mutex_lock(&writer->lock);
 	layer->pending.used = true;

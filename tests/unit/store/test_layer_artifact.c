@@ -123,6 +123,42 @@ static void artifacts_go_only_when_layers_were_not_enough(void **state)
 	assert_false(is_readable(fixture, layer.key));
 }
 
+static bool has_file(const struct fixture *fixture, const struct test_layer *layer, const char *end)
+{
+	return access(fixture_path(fixture, "layers/%s%s", layer->name, end), F_OK) == 0;
+}
+
+static void nothing_of_a_discarded_layer_stays(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer_shape shape = {.seed = 4, .contents = 4, .n_units = 20, .unit_size = 5000};
+	struct test_layer layer, other;
+	struct error err = {0};
+
+	layer_make(fixture, &shape, &layer);
+	shape.seed = 5;
+	layer_make(fixture, &shape, &other);
+	layer_put_all(&layer);
+	layer_put_all(&other);
+	assert_int_equal(layer_artifact_keep(fixture->store, layer.key, "index", 5, &err), 0);
+	if (layer_store_discard(layer.store, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_false(layer_store_has(layer.store, 0));
+	assert_false(layer_reads_unit(&layer, 7));
+	assert_false(has_file(fixture, &layer, ".data"));
+	assert_false(has_file(fixture, &layer, ".units"));
+	assert_false(has_file(fixture, &layer, ".spans"));
+	assert_true(layer_reads_unit(&other, 7));
+	layer_leave(&layer);
+	layer_leave(&other);
+	fixture_close(fixture);
+	fixture_open(fixture);
+	assert_false(has_file(fixture, &layer, ".data"));
+	layer_enter(fixture, &other);
+	assert_true(layer_store_is_complete(other.store));
+	layer_leave(&other);
+}
+
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -131,6 +167,7 @@ int main(void)
 		STORE_TEST(an_artifact_is_found_by_blob_and_format_after_a_restart),
 		STORE_TEST(a_damaged_artifact_is_as_none),
 		STORE_TEST(artifacts_go_only_when_layers_were_not_enough),
+		STORE_TEST(nothing_of_a_discarded_layer_stays),
 	};
 	return cmocka_run_group_tests_name("store/layer_artifact", tests, NULL, NULL);
 }

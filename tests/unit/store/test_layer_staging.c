@@ -198,6 +198,55 @@ static void a_quota_that_is_used_up_keeps_nothing_and_fails_nothing(void **state
 
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
+/* As a layer that somebody claims has some units when a pass over it has staged all of them. */
+static void fills_what_an_open_layer_lacks(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct cache_verify_options options = {0};
+	struct layer_shape in_spans = shape;
+	struct layer_staging *staging = stage(fixture);
+	struct cache_verify_result result;
+	struct test_layer layer;
+	struct error err = {0};
+
+	in_spans.in_spans = true;
+	layer_make(fixture, &in_spans, &layer);
+	layer_put_unit(&layer, 3);
+	stage_all(staging, &layer);
+	if (layer_staging_fill(staging, layer.store, &err) < 0)
+		fail_msg("%s", err.message);
+	layer_staging_free(staging);
+	assert_true(layer_store_is_complete(layer.store));
+	assert_true(layer_reads(&layer, 0, 40 * 14000));
+	layer_leave(&layer);
+	fixture_close(fixture);
+	fixture_open(fixture);
+	assert_true(is_complete(fixture, &layer));
+	assert_int_equal(cache_verify(fixture->store, &options, &result, &err), 0);
+	assert_int_equal(result.n_checked, shape.n_units);
+	assert_int_equal(result.n_wrong, 0);
+}
+
+static void fills_nothing_that_was_not_kept(void **state)
+{
+	struct fixture *fixture = *state;
+	struct layer_staging *staging;
+	struct test_layer layer;
+	struct error err = {0};
+
+	fixture_close(fixture);
+	fixture->options.quota_bytes = 150000;
+	fixture_open(fixture);
+	layer_make(fixture, &shape, &layer);
+	staging = stage(fixture);
+	stage_all(staging, &layer);
+	assert_false(layer_staging_is_kept(staging, (char[256]){0}, 256));
+	assert_int_equal(layer_staging_fill(staging, layer.store, &err), 0);
+	assert_false(layer_store_is_complete(layer.store));
+	layer_staging_free(staging);
+	layer_leave(&layer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +255,8 @@ int main(void)
 		STORE_TEST(bytes_of_no_unit_become_zeros),
 		STORE_TEST(what_was_not_adopted_leaves_nothing),
 		STORE_TEST(a_layer_that_has_bytes_keeps_its_own),
+		STORE_TEST(fills_what_an_open_layer_lacks),
+		STORE_TEST(fills_nothing_that_was_not_kept),
 		STORE_TEST(a_quota_that_is_used_up_keeps_nothing_and_fails_nothing),
 	};
 	return cmocka_run_group_tests_name("store/layer_staging", tests, NULL, NULL);
