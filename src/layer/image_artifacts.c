@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "format/referrers.h"
 #include "format/span_index_file.h"
+#include "format/span_index_manifest.h"
 
 /* Anybody who may write to the repository can add more. */
 enum { MAX_ARTIFACTS = 16 };
@@ -16,7 +17,7 @@ enum { MAX_ARTIFACTS = 16 };
 struct image_artifacts {
 	pthread_mutex_t lock;
 	bool asked; /* guarded by lock; the manifests do not change from then on */
-	struct manifest *manifests[MAX_ARTIFACTS]; /* owned */
+	struct span_index_manifest *manifests[MAX_ARTIFACTS]; /* owned */
 	size_t n;
 };
 
@@ -36,14 +37,14 @@ void image_artifacts_free(struct image_artifacts *artifacts)
 	if (!artifacts)
 		return;
 	for (size_t i = 0; i < artifacts->n; i++)
-		manifest_free(artifacts->manifests[i]);
+		span_index_manifest_free(artifacts->manifests[i]);
 	(void)pthread_mutex_destroy(&artifacts->lock);
 	free(artifacts);
 }
 
 /* Not kept in the store: what is trusted has to leave no trace when it turns out to be a lie. */
 static int get_manifest(const struct image_opening *opening, const struct digest *digest,
-	struct manifest **out, struct error *err)
+	struct span_index_manifest **out, struct error *err)
 {
 	struct image_source *source = opening->source;
 	CLEANUP(buffer_free) struct buffer document = {0};
@@ -51,7 +52,8 @@ static int get_manifest(const struct image_opening *opening, const struct digest
 
 	if (source->ops->get_manifest(source, digest, media_type, &document, err) < 0)
 		return -1;
-	return manifest_parse(document.data, document.size, out, err);
+	return span_index_manifest_parse(
+		document.data, document.size, &opening->image->digest, out, err);
 }
 
 static void add(struct image_artifacts *artifacts, const struct image_opening *opening,
@@ -101,28 +103,17 @@ static void ask_once(struct image_artifacts *artifacts, const struct image_openi
 	(void)pthread_mutex_unlock(&artifacts->lock);
 }
 
-static bool is_of(const struct descriptor *index, const char *layer)
-{
-	const char *named = descriptor_annotation(index, SPAN_INDEX_LAYER_ANNOTATION);
-
-	return named && strcmp(named, layer) == 0 && index->media_type &&
-	       strcmp(index->media_type, SPAN_INDEX_MEDIA_TYPE) == 0;
-}
-
 const struct descriptor *image_artifacts_find(const struct layer_blob *blob, size_t nth)
 {
 	struct image_artifacts *artifacts = blob->opening->artifacts;
-	char layer[DIGEST_TEXT_SIZE];
 
 	ask_once(artifacts, blob->opening);
-	(void)digest_format(&blob->descriptor->digest, layer);
 	for (size_t i = 0; i < artifacts->n; i++) {
-		const struct manifest *manifest = artifacts->manifests[i];
+		const struct descriptor *index = span_index_manifest_find(
+			artifacts->manifests[i], &blob->descriptor->digest);
 
-		for (size_t j = 0; j < manifest->n_layers; j++) {
-			if (is_of(&manifest->layers[j], layer) && nth-- == 0)
-				return &manifest->layers[j];
-		}
+		if (index && nth-- == 0)
+			return index;
 	}
 	return NULL;
 }

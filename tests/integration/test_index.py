@@ -12,7 +12,7 @@ import tarfile
 
 import pytest
 
-from lab import places, pushing, registry, varve
+from lab import places, pushing, referrers_api, registry, varve
 
 INDEX_ARTIFACT = "application/vnd.varve.layer-index.v1+json"
 LAYER_INDEX = "application/vnd.varve.layer-index.v1"
@@ -155,6 +155,32 @@ def test_an_artifact_is_pushed_once_and_found_by_its_tag(lab, blobs):
     assert said.count("the same") == 2
 
 
+def test_a_registry_with_the_referrers_api_needs_no_tag(lab, blobs):
+    server = lab.empty_registry()
+    image = push(server, blobs)
+    api = lab.serve(referrers_api.ReferrersApi(server.host))
+    # Others refer to the image, too; pages have one entry.
+    for other in ("application/vnd.example.signature", INDEX_ARTIFACT):
+        api.referrers.setdefault(image.digest, []).append(
+            {"mediaType": pushing.MANIFEST, "digest": pushing.sha256(other.encode()), "size": 7,
+             "artifactType": other})
+    reference = image.reference.replace(server.host, api.host)
+    program = lab.varve()
+    first = index_json(program, "push", reference, "--plain-http")
+    assert (first["found_by"], first["tag"]) == ("referrers API", "")
+    assert [entry["digest"] for entry in api.referrers[image.digest]][2:] == [first["artifact"]]
+    again = index_json(program, "push", reference, "--plain-http")
+    assert (again["artifact"], again["sent"]) == (first["artifact"], 0)
+    assert not [path for _, path in api.seen if f"/manifests/{tag_of(image)}" in path]
+    node = lab.varve("node")
+    # One of the two is not there; the log says so, and the other one serves.
+    done = index(node, "pull", reference, "--plain-http")
+    assert pushing.sha256(INDEX_ARTIFACT.encode()) in done.stderr
+    shown = index_json(node, "show", reference, "--plain-http")
+    assert [one["state"] for one in shown["layers"]] == ["repository-trusted"] * 2
+    assert len([path for _, path in api.seen if "/referrers/" in path and "first=1" in path]) >= 2
+
+
 def test_another_node_pulls_and_reads_one_span(lab, blobs):
     server = lab.empty_registry()
     image = push(server, blobs)
@@ -230,6 +256,21 @@ def test_the_index_of_another_layer_is_called_that_and_not_used(lab, blobs):
     said = index(program, "verify", path, "--image", other.reference, "--plain-http",
                  code=varve.INVALID).stderr
     assert blobs[0].digest in said and "does not have" in said
+
+
+def test_an_artifact_of_another_image_is_not_used(lab, blobs):
+    server = lab.empty_registry()
+    image = push(server, blobs)
+    program = lab.varve()
+    pushed = index_json(program, "push", image.reference, "--plain-http")
+    other = push(server, blobs[1:])
+    pushing.push_index(server.host, "app", [{
+        "mediaType": pushing.MANIFEST, "digest": pushed["artifact"], "size": 1,
+        "artifactType": INDEX_ARTIFACT}], tag_of(other))
+    node = lab.varve("node")
+    said = index(node, "pull", f"{other.reference}@{other.digest}", "--plain-http",
+                 code=varve.NOT_FOUND).stderr
+    assert f"it is of the image {image.digest}" in said
 
 
 def test_what_is_true_is_verified(lab, blobs):
