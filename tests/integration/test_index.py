@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import subprocess
 import tarfile
 
 import pytest
@@ -34,13 +35,14 @@ class Blob:
         return {"mediaType": pushing.LAYER, "digest": self.digest, "size": len(self.data)}
 
 
-def layer(seed, n_files=14, size=1 << 20):
+def layer(seed, n_files=14, size=1 << 20, other_name=None):
     """Files of which half compresses; several spans."""
     random_bytes, text, files = random.Random(seed), io.BytesIO(), {}
     with tarfile.open(fileobj=text, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for i in range(n_files):
             content = random_bytes.randbytes(size // 2) + (b"%d words " % i) * (size // 20)
-            member = tarfile.TarInfo(f"data/file-{seed}-{i}")
+            member = tarfile.TarInfo(other_name if i == 0 and other_name
+                                     else f"data/file-{seed}-{i}")
             member.size, member.mtime = len(content), 1700000000 + i
             archive.addfile(member, io.BytesIO(content))
             files[member.name] = content
@@ -256,6 +258,51 @@ def test_the_index_of_another_layer_is_called_that_and_not_used(lab, blobs):
     said = index(program, "verify", path, "--image", other.reference, "--plain-http",
                  code=varve.INVALID).stderr
     assert blobs[0].digest in said and "does not have" in said
+
+
+def changed(file, before, after):
+    """The index with other bytes of the same length in its columns."""
+    head, columns = file[:16], subprocess.run(["zstd", "-dc"], input=file[16:], check=True,
+                                              stdout=subprocess.PIPE).stdout
+    assert columns.count(before) == 1 and len(before) == len(after)
+    return head + subprocess.run(["zstd", "-c"], input=columns.replace(before, after), check=True,
+                                 stdout=subprocess.PIPE).stdout
+
+
+def test_an_index_that_lies_is_told_from_one_that_does_not(lab):
+    server = lab.empty_registry()
+    blob = layer(4, 3, other_name="data/zebra")
+    image = push(server, [blob])
+    output = lab.path("one.index")
+    index(lab.varve(), "create", image.reference, "--plain-http", "--output", output)
+    with open(output, "rb") as file:
+        right = file.read()
+    lie = changed(right, b"zebra", b"cobra")
+    push_artifact(server, image, [(lie, blob.digest)])
+    report = index_json(lab.varve(), "verify", image.reference, "--plain-http",
+                        code=varve.BAD_DATA)
+    verdict, = report["verdicts"]
+    assert (verdict["outcome"], verdict["index"]) == ("wrong", pushing.sha256(lie))
+    assert "data/cobra" in verdict["message"] and "data/zebra" in verdict["message"]
+    # The right one, encoded in another way, is right.
+    push_artifact(server, image, [(changed(right, b"zebra", b"zebra"), blob.digest)])
+    report = index_json(lab.varve(), "verify", image.reference, "--plain-http")
+    assert [one["outcome"] for one in report["verdicts"]] == ["true"]
+    # One digest of a span is another one.
+    facts = json.loads(lab.varve().run("index", "show", output, "--json").stdout)
+    decoded = hashlib.sha256(gzip.decompress(blob.data)).digest()
+    assert facts["spans"] == 1 and facts["diff_id"] == blob.diff_id
+    columns = subprocess.run(["zstd", "-dc"], input=right[16:], check=True,
+                             stdout=subprocess.PIPE).stdout
+    place = columns.rindex(decoded)
+    wrong = columns[:place] + bytes(32) + columns[place + 32:]
+    lie = right[:16] + subprocess.run(["zstd", "-c"], input=wrong, check=True,
+                                      stdout=subprocess.PIPE).stdout
+    with open(output, "wb") as file:
+        file.write(lie)
+    report = index_json(lab.varve(), "verify", output, "--image", image.reference, "--plain-http",
+                        code=varve.BAD_DATA)
+    assert "span at byte 0" in report["verdicts"][0]["message"]
 
 
 def test_an_artifact_of_another_image_is_not_used(lab, blobs):
