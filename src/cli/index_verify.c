@@ -87,6 +87,7 @@ static int verify(struct result *result, const struct index_arguments *arguments
 	if (index_session_open(
 		    result->session, "index verify", arguments, image, IMAGE_INDEXES_FIND, err) < 0)
 		return -1;
+	result->session->progress.unindexed = "to compare";
 	verified = image_indexes_verify(
 		result->session->indexes, arguments->image ? &file : NULL, take, result, err);
 	progress_end(&result->session->progress);

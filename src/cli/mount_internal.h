@@ -73,6 +73,7 @@ struct progress {
 	bool drawn; /* the line is on the screen */
 	int last_step;
 	const char *reference;
+	const char *unindexed; /* what layers are called that are read as a whole; static */
 };
 
 void progress_begin(struct progress *progress, const char *reference, bool quiet);

@@ -12,6 +12,7 @@ void progress_begin(struct progress *progress, const char *reference, bool quiet
 		.quiet = quiet,
 		.last_step = -1,
 		.reference = reference,
+		.unindexed = "that nobody has indexed",
 	};
 }
 
@@ -32,12 +33,11 @@ static void format_step(const struct progress *progress, enum image_step step, s
 		break;
 	case IMAGE_READING:
 		if (progress->screen.redraws)
-			(void)snprintf(out, size,
-				"reading a layer that nobody has indexed: %s of %s (%u%%)",
-				size_format(n, done), size_format(total, all),
+			(void)snprintf(out, size, "reading a layer %s: %s of %s (%u%%)",
+				progress->unindexed, size_format(n, done), size_format(total, all),
 				percent_of(n, total));
 		else
-			(void)snprintf(out, size, "reading layers that nobody has indexed");
+			(void)snprintf(out, size, "reading layers %s", progress->unindexed);
 		break;
 	case IMAGE_MERGING:
 		(void)snprintf(out, size, "merging %zu layer%s", total, plural(total));
