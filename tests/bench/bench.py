@@ -138,17 +138,19 @@ class Varve:
                                        ready=lambda: os.path.ismount(self.root))
         self.server.start()
 
-    def _make_cold(self):
-        """Nothing is in the store but, of layers without a table of contents, the indexes that an
-        earlier pass has left there."""
-        if self.form != "gzip":
-            shutil.rmtree(self.store, ignore_errors=True)
-            return
-        if not os.path.exists(self.store):
+    def prepare(self):
+        """Layers without a table of contents have an index before anything is measured."""
+        if self.form == "gzip":
             plain.mount(self.program, self.reference, self.store, self.root,
                         self.net.inside("client"))
             plain.unmount(self.program, self.root)
-        plain.evict(self.store)
+            plain.evict(self.store)
+
+    def _make_cold(self):
+        if self.form == "gzip":
+            plain.evict(self.store)
+        else:
+            shutil.rmtree(self.store, ignore_errors=True)
 
     def close(self):
         self.server.process.send_signal(signal.SIGTERM)
@@ -282,10 +284,12 @@ def run_link(title, net, options, image):
     columns = {}
     with network.registry_in(net, work, image.storage) as server:
         reference = Ext4(image, work)
-        limit = link_limit(net, server.host)
-        columns[reference.name] = measure(reference, reference, options.pairs)
         subjects = [Varve(options.program, face, form, server.host, net, work)
                     for form in options.forms for face in options.faces]
+        for subject in subjects:
+            subject.prepare()
+        limit = link_limit(net, server.host)
+        columns[reference.name] = measure(reference, reference, options.pairs)
         if shutil.which(stargz.PROGRAM):
             subjects.append(stargz.Stargz(f"{server.host}/{REPOSITORY}:esgz", net, work))
         elif "esgz" in options.forms:
