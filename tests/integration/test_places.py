@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from lab import places, processes, pushing, readers, registry, toc, trees, varve
+from lab import images, mounts, places, processes, pushing, readers, registry, toc, torture, trees, \
+    varve
 
 LAZY = ("--no-background", "--prefetch=off")
 
@@ -74,6 +75,43 @@ def test_an_image_that_umoci_changed_is_another_image_of_the_same_layers(lab, fa
     mount.stop()
     again = program.mount(f"oci:{layout}@{digest}", face)
     assert_torture(again, "oci")
+
+
+def contents(top):
+    """Names and times of a file, or of all that is in a directory."""
+    found = processes.run(["find", top, "-printf", "%p %T@\\n"])
+    return sorted(found.splitlines())
+
+
+@pytest.mark.parametrize("kind", ["oci", "oci-archive", "plain"])
+def test_a_normal_user_mounts_what_he_may_only_read(lab, layout, made, kind):
+    """A directory of somebody else's; of layers with and without a table of contents."""
+    path = layout
+    if kind == "oci-archive":
+        path = lab.path("layout.tar")
+        places.copy(f"oci:{layout}:torture", f"oci-archive:{path}:torture")
+    elif kind == "plain":
+        path = lab.path("plain")
+        images.make_image(path, "torture", torture.layers(lab.new("tars")))
+    processes.run(["chmod", "-R", "a+rX,go-w", path])
+    before = contents(path)
+    user = lab.user_varve()
+    mount = user.mount(f"{'oci' if kind == 'plain' else kind}:{path}:torture")
+    namespace = ["nsenter", f"--mount=/proc/{mount.pid}/ns/mnt"]
+    with mounts.bound(lab.images.tree("torture"), lab.path("unpacked")) as unpacked:
+        expected = readers.tree_as(readers.NOBODY, unpacked)
+    actual = readers.tree_as(readers.NOBODY, mount.dir, namespace)
+    trees.assert_same(expected, actual, made[1], whole_seconds=kind != "plain")
+    mount.stop()
+    assert contents(path) == before
+    user.verify()
+
+
+def test_a_normal_user_hears_which_file_he_may_not_read(lab, layout):
+    processes.run(["chmod", "-R", "go-rwx", os.path.join(layout, "index.json")])
+    user = lab.user_varve()
+    said = user.refused(varve.UNAUTHORIZED, f"oci:{layout}:torture")
+    assert "index.json" in said and "ermission denied" in said
 
 
 @pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])

@@ -10,7 +10,6 @@ import pytest
 
 from lab import mounts, processes, pushing, readers, toc, trees, varve
 
-NOBODY = 65534
 IMAGES = ["base", "torture"]
 
 
@@ -142,35 +141,16 @@ def test_a_writable_mount_takes_what_is_written_and_leaves_the_image_alone(lab, 
 
 def test_a_normal_user_sees_the_same_tree(lab):
     server = lab.registry()
-    program = lab.path("varve")
-    processes.run(["install", "-m", "755", lab.binary, program])
-    directory = lab.path("user")
-    for name in ("", "home", "hosts", "mnt"):
-        os.makedirs(os.path.join(directory, name), exist_ok=True)
-        os.chown(os.path.join(directory, name), NOBODY, NOBODY)
-    user = lab.varve("user", prefix=user_prefix(lab))
-    user.binary = program
-    user.store = os.path.join(directory, "cache", "varve")
+    user = lab.user_varve()
     mount = user.mount(f"{server.host}/{lab.images.path('torture')}", "--plain-http")
     namespace = ["nsenter", f"--mount=/proc/{mount.pid}/ns/mnt"]
     assert user.status()["mounts"][0]["face"] == "fuse"
     with mounts.bound(lab.images.tree("torture"), lab.path("unpacked")) as unpacked:
-        expected = readers.tree_as(NOBODY, unpacked)
+        expected = readers.tree_as(readers.NOBODY, unpacked)
     assert sum("sha256" in entry for entry in expected.values()) > 9000
-    actual = readers.tree_as(NOBODY, mount.dir, namespace)
+    actual = readers.tree_as(readers.NOBODY, mount.dir, namespace)
     mount.registry = server
     trees.assert_same(expected, actual, implicit(lab, mount, "torture"))
-
-
-def user_prefix(lab):
-    """Runs a command as a normal user who may open /dev/fuse, as udev lets everybody."""
-    if os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
-        return readers.as_user(NOBODY)
-    node = lab.path("fuse")
-    os.mknod(node, 0o20666, os.stat("/dev/fuse").st_rdev)
-    os.chmod(node, 0o666)
-    return ["unshare", "--mount", "--propagation=private", "sh", "-c",
-            f'mount --bind {node} /dev/fuse && exec "$@"', "sh", *readers.as_user(NOBODY)]
 
 
 GIB = 1 << 30

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 
-from . import faults, mounts, registry, varve
+from . import faults, mounts, readers, registry, varve
 
 
 class Bench:
@@ -34,6 +34,30 @@ class Bench:
         made = varve.Varve(directory, self.binary, **options)
         self.varves.append(made)
         return made
+
+    def user_varve(self):
+        """The program, store and run directory of a user without any privilege."""
+        directory = self.path("user")
+        for name in ("", "home", "hosts", "mnt"):
+            os.makedirs(os.path.join(directory, name), exist_ok=True)
+            os.chown(os.path.join(directory, name), readers.NOBODY, readers.NOBODY)
+        made = self.varve("user", prefix=self._user_prefix())
+        made.binary = self.path("varve")
+        shutil.copyfile(self.binary, made.binary)
+        os.chmod(made.binary, 0o755)
+        made.store = os.path.join(directory, "cache", "varve")
+        return made
+
+    def _user_prefix(self):
+        """Runs a command as a user who may open /dev/fuse, as udev lets everybody."""
+        if os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
+            return readers.as_user(readers.NOBODY)
+        node = self.path("fuse")
+        os.mknod(node, 0o20666, os.stat("/dev/fuse").st_rdev)
+        os.chmod(node, 0o666)
+        return ["unshare", "--mount", "--propagation=private", "sh", "-c",
+                f'mount --bind {node} /dev/fuse && exec "$@"', "sh",
+                *readers.as_user(readers.NOBODY)]
 
     def registry(self, storage=None, **options):
         """A running docker-registry; without storage it serves the images of the run."""

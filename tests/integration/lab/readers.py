@@ -8,6 +8,8 @@ import time
 
 from . import trees, varve
 
+NOBODY = 65534  # a user
+
 READ = """
 import os, sys
 file = os.open(sys.argv[1], os.O_RDONLY)
