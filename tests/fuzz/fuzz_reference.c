@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as an image reference; what is accepted has one normal form. */
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
 #include "oci/platform.h"
 #include "oci/reference.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,15 +38,7 @@ static void check_platform(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1);
-
-	if (!text)
-		return 0;
-	if (size > 0)
-		memcpy(text, data, size);
-	text[size] = '\0';
-	check_reference(text);
-	check_platform(text);
-	free(text);
+	with_text(data, size, check_reference);
+	with_text(data, size, check_platform);
 	return 0;
 }

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a URL and as a Location header: what is accepted can be formatted, parsed again and
  * stays the same, and cannot break out of a request line. */
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
 #include "http/url.h"
+#include "text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -63,16 +60,8 @@ static void check_redact(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1);
-
-	if (!text)
-		return 0;
-	if (size > 0)
-		memcpy(text, data, size);
-	text[size] = '\0';
-	check_parse(text);
-	check_resolve(text);
-	check_redact(text);
-	free(text);
+	with_text(data, size, check_parse);
+	with_text(data, size, check_resolve);
+	with_text(data, size, check_redact);
 	return 0;
 }

@@ -87,3 +87,18 @@ def chunk(entry, file_size, blob_off, blob_size, codec):
     line = f"  chunk {at}+{size or file_size - at} at {blob_off}+{blob_size}"
     line += f" inner {entry.get('innerOffset', 0)} {codec} {digest[7:23]}"
     return line + (" zeros" if entry.get("chunkType") == "zeros" else "")
+
+
+def write_all(directory, blobs, failing_blobs, write):
+    """Both kinds of blobs, by write(name, blob), and the words that refuse those of the second."""
+    for name, blob in blobs:
+        write(name, blob)
+    for name, blob, words in failing_blobs:
+        write(f"should-fail-{name}", blob)
+        (directory / f"should-fail-{name}.error").write_text(words + "\n")
+
+
+def readable(directory):
+    """The blobs that should be read, also those of other programs."""
+    return [path for path in sorted(directory.glob("*.blob"))
+            if not path.name.startswith("should-fail-")]

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from lab import bench, images, mounts, varve
+from lab import bench, images, mounts, trees, varve
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 120  # seconds for one test, unless it is marked limit(N)
@@ -82,6 +82,19 @@ def binary_fixture(request):
 @pytest.fixture(name="the_images", scope="session")
 def the_images_fixture():
     return images.build(str(TOP))
+
+
+@pytest.fixture(name="unpacked", scope="session")
+def unpacked_fixture(the_images):
+    """name -> what umoci made of it."""
+    cache = {}
+
+    def unpacked(name):
+        if name not in cache:
+            cache[name] = trees.read(the_images.tree(name))
+        return cache[name]
+
+    return unpacked
 
 
 @pytest.fixture(name="long")

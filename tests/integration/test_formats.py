@@ -10,19 +10,6 @@ from lab import faults, images, pushing, readers, toc, trees, varve
 LAZY = ("--plain-http", "--no-background", "--prefetch=off")
 
 
-@pytest.fixture(name="unpacked", scope="session")
-def unpacked_fixture(the_images):
-    """name -> what umoci made of it."""
-    cache = {}
-
-    def unpacked(name):
-        if name not in cache:
-            cache[name] = trees.read(the_images.tree(name))
-        return cache[name]
-
-    return unpacked
-
-
 def mounted(lab, image, form, *options):
     server = lab.registry()
     mount = lab.varve().mount(f"{server.host}/{lab.images.path(image, form)}", "--plain-http",

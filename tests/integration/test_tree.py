@@ -13,19 +13,6 @@ from lab import mounts, processes, pushing, readers, toc, trees, varve
 IMAGES = ["base", "torture"]
 
 
-@pytest.fixture(name="unpacked", scope="session")
-def unpacked_fixture(the_images):
-    """name -> what umoci made of it."""
-    cache = {}
-
-    def unpacked(name):
-        if name not in cache:
-            cache[name] = trees.read(the_images.tree(name))
-        return cache[name]
-
-    return unpacked
-
-
 def implicit(lab, mount, image):
     return toc.implicit_directories(toc.layers(mount.registry.host, lab.images.path(image)))
 

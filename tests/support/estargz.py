@@ -123,11 +123,11 @@ def opaque(name):
 
 
 @dataclasses.dataclass
-class Blob:
+class BlobWithTable:
+    """A layer of any format that has a table of contents."""
     data: bytes
     toc: dict
     toc_json: bytes
-    toc_blob: bytes  # external: the layer of the TOC image; otherwise b""
     diff_id: str
     uncompressed_size: int
 
@@ -138,6 +138,11 @@ class Blob:
     @property
     def toc_digest(self):
         return sha256(self.toc_json)
+
+
+@dataclasses.dataclass
+class Blob(BlobWithTable):
+    toc_blob: bytes  # external: the layer of the TOC image; otherwise b""
 
     @property
     def annotations(self):

@@ -50,25 +50,12 @@ def skippable(data):
 
 
 @dataclasses.dataclass
-class Blob:
-    data: bytes
-    toc: dict
-    toc_json: bytes
+class Blob(estargz.BlobWithTable):
     manifest: bytes  # the JSON, compressed
     manifest_off: int
     tar_split: bytes  # compressed; b"" where there is none
     tar_split_size: int  # of what it decodes to
-    diff_id: str
-    uncompressed_size: int
     names: str = "containers"  # of annotations: "containers", "stargz", "estargz" or "none"
-
-    @property
-    def digest(self):
-        return sha256(self.data)
-
-    @property
-    def toc_digest(self):
-        return sha256(self.toc_json)
 
     @property
     def manifest_digest(self):

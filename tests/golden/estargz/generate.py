@@ -127,15 +127,8 @@ def write(name, blob):
 
 
 def main():
-    for name, blob in blobs():
-        write(name, blob)
-    for name, blob, words in failing_blobs():
-        write(f"should-fail-{name}", blob)
-        (HERE / f"should-fail-{name}.error").write_text(words + "\n")
-
-    for path in sorted(HERE.glob("*.blob")):
-        if path.name.startswith("should-fail-"):
-            continue
+    golden.write_all(HERE, blobs(), failing_blobs(), write)
+    for path in golden.readable(HERE):
         toc = path.with_suffix(".toc")
         toc_json, end = read_json(path.read_bytes(), toc.read_bytes() if toc.exists() else None)
         path.with_suffix(".digest").write_text(estargz.sha256(toc_json) + "\n")

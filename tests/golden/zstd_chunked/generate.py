@@ -145,15 +145,8 @@ def write(name, blob):
 
 
 def main():
-    for name, blob in blobs():
-        write(name, blob)
-    for name, blob, words in failing_blobs():
-        write(f"should-fail-{name}", blob)
-        (HERE / f"should-fail-{name}.error").write_text(words + "\n")
-
-    for path in sorted(HERE.glob("*.blob")):
-        if path.name.startswith("should-fail-"):
-            continue
+    golden.write_all(HERE, blobs(), failing_blobs(), write)
+    for path in golden.readable(HERE):
         lines = path.with_suffix(".annotations").read_text().splitlines()
         toc = read_toc(path.read_bytes(), dict(line.split(" ") for line in lines))
         path.with_suffix(".dump").write_text(describe(*toc))

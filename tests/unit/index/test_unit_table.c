@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/fdio.h"
 #include "support/scratch.h"
+#include "unit_table_damage.h"
 #include "unit_table_internal.h"
 
 /* Three files' units, given out of order: two siblings of one encoded range, and a later part of
@@ -233,11 +234,7 @@ static void contradictions_are_found_behind_a_right_checksum(void **state)
 		ORDER = ROWS + N_SAMPLES * UNIT_TABLE_ROW_SIZE,
 		RANKS = ORDER + N_SAMPLES * 4,
 	};
-	static const struct {
-		size_t at;
-		uint8_t value;
-		const char *message;
-	} cases[] = {
+	static const struct damage cases[] = {
 		{HEADER_VERSION, 3, "version 3"},
 		{HEADER_VERSION, 2, "spans in a table of version 2"},
 		{HEADER_N_SPANS, 1, "spans in a table of version 1"},
@@ -258,21 +255,9 @@ static void contradictions_are_found_behind_a_right_checksum(void **state)
 		{ORDER + 3, 0xff, "order"},
 		{RANKS + 4, 0, "order"},
 	};
-	CLEANUP(buffer_free) struct buffer file = {0};
 
 	unit_table_close(write_and_open(scratch));
-	assert_int_equal(file_read(scratch->fd, "t.units", 1 << 20, &file, NULL), 0);
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct unit_table table = {0};
-		struct error err = {0};
-		uint8_t saved = file.data[cases[i].at];
-
-		file.data[cases[i].at] = cases[i].value;
-		le32_store(file.data + HEADER_CRC, unit_table_crc(file.data, file.size));
-		assert_int_equal(unit_table_parse(file.data, file.size, &table, &err), -1);
-		assert_non_null(strstr(err.message, cases[i].message));
-		file.data[cases[i].at] = saved;
-	}
+	assert_damage_is_found(scratch->fd, "t.units", cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void an_exchanged_order_is_found(void **state)

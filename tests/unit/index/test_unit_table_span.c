@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/fdio.h"
 #include "support/scratch.h"
+#include "unit_table_damage.h"
 #include "unit_table_internal.h"
 
 /* A blob of gzip: a span that begins with the member and has two units, one that begins inside a
@@ -337,11 +338,7 @@ static void contradictions_are_found_behind_a_right_checksum(void **state)
 {
 	const struct scratch *scratch = *state;
 	enum { SECOND = SPANS + SPAN_ROW_SIZE };
-	static const struct {
-		size_t at;
-		uint8_t value;
-		const char *message;
-	} cases[] = {
+	static const struct damage cases[] = {
 		{HEADER_VERSION, 1, "spans in a table of version 1"},
 		{HEADER_N_SPANS, 0, "spans in a table of version 2"},
 		{HEADER_N_SPANS, 2, "do not make"},
@@ -369,22 +366,9 @@ static void contradictions_are_found_behind_a_right_checksum(void **state)
 		{UNIT_TABLE_HEADER_SIZE + ROW_DIGEST, 1, "digest beside its span's"},
 		{UNIT_TABLE_HEADER_SIZE + ROW_FLAGS, UNIT_IN_SPAN | UNIT_UNVERIFIED, "contradict"},
 	};
-	CLEANUP(buffer_free) struct buffer file = {0};
 
 	unit_table_close(write_and_open(scratch));
-	assert_int_equal(file_read(scratch->fd, "t.units", 1 << 20, &file, NULL), 0);
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct unit_table table = {0};
-		struct error err = {0};
-		uint8_t saved = file.data[cases[i].at];
-
-		file.data[cases[i].at] = cases[i].value;
-		le32_store(file.data + HEADER_CRC, unit_table_crc(file.data, file.size));
-		assert_int_equal(unit_table_parse(file.data, file.size, &table, &err), -1);
-		if (!strstr(err.message, cases[i].message))
-			fail_msg("%u: '%s' is not in '%s'", i, cases[i].message, err.message);
-		file.data[cases[i].at] = saved;
-	}
+	assert_damage_is_found(scratch->fd, "t.units", cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void a_disk_that_fails_later_makes_errors_not_signals(void **state)

@@ -98,6 +98,18 @@ struct image_source *open_image(struct local_fixture *fixture, const char *forma
 	return source;
 }
 
+void assert_resolve_fails(
+	struct local_fixture *f, const char *name, enum error_kind kind, const char *says)
+{
+	CLEANUP(image_source_freep) struct image_source *image = open_image(f, name);
+	struct error err = {0};
+	struct digest digest;
+
+	assert_int_equal(image->ops->resolve(image, "", &digest, &err), -1);
+	if (err.kind != kind || !strstr(err.message, says))
+		fail_msg("kind %d, or no \"%s\" in: %s", (int)err.kind, says, err.message);
+}
+
 static void set_finished(struct local_reading *reading, const char *origin, const struct error *err)
 {
 	pthread_mutex_lock(&reading->lock);

@@ -38,6 +38,10 @@ struct descriptor put_blob(struct local_fixture *fixture, const char *layout,
 /* A name whose "%s" is the scratch directory. */
 struct image_source *open_image(struct local_fixture *fixture, const char *format);
 
+/* Asks an image for what its name means, which fails in this way and says so. */
+void assert_resolve_fails(
+	struct local_fixture *fixture, const char *name, enum error_kind kind, const char *says);
+
 /* A request that a test follows from its own thread. */
 struct local_reading {
 	struct source_request request;

@@ -25,18 +25,6 @@ static void put_index(struct local_fixture *f, const char *layout, const struct 
 	put_text(f, path, "{\"imageLayoutVersion\": \"1.0.0\"}");
 }
 
-static void assert_resolve_fails(
-	struct local_fixture *f, const char *name, enum error_kind kind, const char *says)
-{
-	CLEANUP(image_source_freep) struct image_source *image = open_image(f, name);
-	struct error err = {0};
-	struct digest digest;
-
-	assert_int_equal(image->ops->resolve(image, "", &digest, &err), -1);
-	if (err.kind != kind || !strstr(err.message, says))
-		fail_msg("kind %d, or no \"%s\" in: %s", (int)err.kind, says, err.message);
-}
-
 static void a_layout_gives_its_image_by_tag_and_digest(void **state)
 {
 	struct local_fixture *f = *state;
