@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -13,14 +14,21 @@
  * those that decode the spans later. */
 enum { MAX_WINDOW_LOG = 27 };
 
+enum { MAX_HEADER_SIZE = 18 }; /* of a frame, with its magic; RFC 8878, section 3.1.1 */
+
 struct zstd_indexer {
 	struct span_sink sink;
 	ZSTD_DCtx *context; /* owned */
 	bool in_frame;
 	uint64_t n_frames;
 	uint64_t in_off; /* encoded bytes consumed */
-	uint64_t frame_off;
 	uint64_t span_in_off;
+
+	/* The frame that is being decoded. */
+	uint64_t frame_off;
+	uint64_t frame_out_off;
+	uint8_t head[MAX_HEADER_SIZE]; /* its first bytes */
+	size_t head_size;
 };
 
 int zstd_indexer_new(
@@ -103,12 +111,43 @@ static int zstd_failed(const struct zstd_indexer *indexer, size_t result, struct
 	}
 }
 
+/* @n_in bytes at @in were consumed. */
+static void account(struct zstd_indexer *indexer, const uint8_t *in, size_t n_in)
+{
+	size_t room = MAX_HEADER_SIZE - indexer->head_size;
+	size_t size = n_in < room ? n_in : room;
+
+	memcpy(indexer->head + indexer->head_size, in, size);
+	indexer->head_size += size;
+	indexer->in_off += n_in;
+}
+
+/* zstd compares what a frame says of its size with what it is only where it gets the frame as a
+ * whole, or its last block has contents. A frame that is decoded now has to be one that is decoded
+ * later, in whatever way. */
+static int check_frame_size(const struct zstd_indexer *indexer, struct error *err)
+{
+	unsigned long long stated = ZSTD_getFrameContentSize(indexer->head, indexer->head_size);
+	uint64_t actual = indexer->sink.out_off - indexer->frame_out_off;
+
+	if (stated == ZSTD_CONTENTSIZE_UNKNOWN || stated == actual)
+		return 0;
+	return error_set(err, ERROR_FORMAT,
+		"the zstd frame at byte %" PRIu64 " says that it decodes to another size than "
+		"%" PRIu64 " bytes",
+		indexer->frame_off, actual);
+}
+
 static int end_frame(struct zstd_indexer *indexer, struct error *err)
 {
 	struct span_sink *sink = &indexer->sink;
 
+	if (check_frame_size(indexer, err) < 0)
+		return -1;
 	indexer->n_frames++;
 	indexer->frame_off = indexer->in_off;
+	indexer->frame_out_off = sink->out_off;
+	indexer->head_size = 0;
 	if (span_sink_decoded(sink) < sink->options.span_size / 2)
 		return 0;
 	return end_span(indexer, err);
@@ -127,7 +166,7 @@ static int decode_some(
 		return -1;
 	out.dst = room;
 	result = ZSTD_decompressStream(indexer->context, &out, in);
-	indexer->in_off += in->pos - before;
+	account(indexer, (const uint8_t *)in->src + before, in->pos - before);
 	if (ZSTD_isError(result))
 		return zstd_failed(indexer, result, err);
 	indexer->in_frame = result != 0;

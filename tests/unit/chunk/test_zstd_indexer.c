@@ -225,6 +225,25 @@ static void a_frame_of_another_version_is_no_frame(void **state)
 	buffer_free(&ancient);
 }
 
+static void a_frame_has_the_size_that_it_says(void **state)
+{
+	(void)state;
+	/* It says 150 bytes, and has an empty block. */
+	struct buffer blob = with_frame(MAGIC "2096010000");
+	static const size_t steps[] = {1, 7, 777};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct found found = {0};
+		struct error err = {0};
+
+		assert_int_equal(run(&blob, steps[i], &found, &err), -1);
+		assert_int_equal(err.kind, ERROR_FORMAT);
+		assert_non_null(strstr(err.message, "the zstd frame at byte 14 "));
+		buffer_free(&found.data);
+	}
+	buffer_free(&blob);
+}
+
 static void what_is_not_all_of_zstd_is_refused(void **state)
 {
 	(void)state;
@@ -250,6 +269,7 @@ int main(void)
 		cmocka_unit_test(a_frame_that_needs_a_dictionary_is_refused),
 		cmocka_unit_test(windows_are_limited),
 		cmocka_unit_test(a_frame_of_another_version_is_no_frame),
+		cmocka_unit_test(a_frame_has_the_size_that_it_says),
 		cmocka_unit_test(what_is_not_all_of_zstd_is_refused),
 	};
 
