@@ -55,9 +55,9 @@ struct image_options {
 	bool prefetch;
 	bool background;
 
-	/* For a progress line; @n of @total layers have an index or, with IMAGE_READING, bytes of a
-	 * layer were read. NULL: none. Called from the thread that opens and from its helpers, one
-	 * at a time. */
+	/* For a progress line; @n of @total layers have an index or, with IMAGE_READING, bytes of
+	 * those that have to be read were: @n only grows, and @total while others are found. NULL:
+	 * none. Called from the thread that opens and from its helpers, one at a time. */
 	void (*progress)(void *arg, enum image_step step, size_t n, size_t total);
 	void *arg;
 };

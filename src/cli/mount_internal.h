@@ -70,7 +70,8 @@ void mount_plan_clear(struct mount_plan *plan);
 struct progress {
 	struct screen screen; /* one line that is drawn again, or a line for each step */
 	bool quiet;
-	bool drawn; /* the line is on the screen */
+	bool drawn;   /* the line is on the screen */
+	bool reading; /* bytes of layers are to come */
 	int last_step;
 	const char *reference;
 	const char *unindexed; /* what layers are called that are read as a whole; static */

@@ -33,7 +33,7 @@ static void format_step(const struct progress *progress, enum image_step step, s
 		break;
 	case IMAGE_READING:
 		if (progress->screen.redraws)
-			(void)snprintf(out, size, "reading a layer %s: %s of %s (%u%%)",
+			(void)snprintf(out, size, "reading layers %s: %s of %s (%u%%)",
 				progress->unindexed, size_format(n, done), size_format(total, all),
 				percent_of(n, total));
 		else
@@ -53,6 +53,11 @@ void progress_show(struct progress *progress, enum image_step step, size_t n, si
 	char text[256];
 
 	if (progress->quiet)
+		return;
+	/* The line is about the layers that take longest, until they are done. */
+	if (step == IMAGE_READING)
+		progress->reading = n < total;
+	else if (step == IMAGE_INDEXING && progress->reading && progress->screen.redraws)
 		return;
 	format_step(progress, step, n, total, text, sizeof(text));
 	if (!progress->screen.redraws) {

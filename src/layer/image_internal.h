@@ -48,6 +48,8 @@ MUST_CHECK int image_document(const struct image_opening *opening, const struct 
 struct layer_turns {
 	pthread_mutex_t reading;    /* a whole layer, which takes all cores and much memory */
 	pthread_mutex_t *reporting; /* progress; borrowed */
+	uint64_t to_read;           /* bytes of the layers read as a whole; guarded by reporting */
+	uint64_t n_read;            /* of those that are done; guarded by reading */
 };
 
 /* The layer whose index is made, and of what; all borrowed. */

@@ -55,8 +55,8 @@ static void on_progress(void *arg, uint64_t done)
 	if (!options->progress)
 		return;
 	(void)pthread_mutex_lock(blob->turns->reporting);
-	options->progress(
-		options->arg, IMAGE_READING, (size_t)done, (size_t)blob->descriptor->size);
+	options->progress(options->arg, IMAGE_READING, (size_t)(blob->turns->n_read + done),
+		(size_t)blob->turns->to_read);
 	(void)pthread_mutex_unlock(blob->turns->reporting);
 }
 
@@ -120,11 +120,15 @@ int image_layer_pass(const struct layer_blob *blob, const struct detected_layer 
 		return error_set(err, ERROR_NOT_FOUND,
 			"it has no index in this store and --pull=never forbids to ask");
 
+	(void)pthread_mutex_lock(blob->turns->reporting);
+	blob->turns->to_read += blob->descriptor->size;
+	(void)pthread_mutex_unlock(blob->turns->reporting);
 	(void)pthread_mutex_lock(&blob->turns->reading);
 	/* An image may have a layer twice. */
 	result = layer_spans_find(blob, detected, SPANS_OF_PASS, out, err);
 	if (result == 0 && !out->index)
 		result = read_layer(blob, detected, &out->index, err);
+	blob->turns->n_read += blob->descriptor->size;
 	(void)pthread_mutex_unlock(&blob->turns->reading);
 	return result;
 }

@@ -240,6 +240,92 @@ static void must_fail(struct image_fixture *f, const char *tag, const struct lay
 	assert_int_equal(remove_files(f, ""), 0);
 }
 
+/* Somebody who opens an image while others do. */
+struct opener {
+	struct image_fixture *fixture;
+	const char *name;
+	struct image image;
+	struct error err;
+	int result;
+	pthread_t thread;
+};
+
+static void *run_opener(void *arg)
+{
+	struct opener *opener = arg;
+
+	opener->result =
+		image_try(opener->fixture, opener->name, &strict, &opener->image, &opener->err);
+	return NULL;
+}
+
+static void images_that_share_a_layer_are_opened_at_the_same_time(void **state)
+{
+	struct image_fixture *f = *state;
+	CLEANUP(buffer_free) struct buffer archive = make_archive();
+	CLEANUP(buffer_free) struct buffer blob = encode(CODEC_GZIP, &archive, SIZE_MAX);
+	CLEANUP(buffer_free) struct buffer own = {0};
+	CLEANUP(buffer_free) struct buffer own_blob = {0};
+	struct layer_text layers[2] = {
+		{.bytes = &blob, .media_type = GZIP}, {.bytes = &own_blob, .media_type = GZIP}};
+	struct opener openers[3] = {
+		{.name = "app:one"}, {.name = "other:two"}, {.name = "app:one"}};
+
+	put_file(&own, "own", small, SMALL_SIZE);
+	archive_put_end(&own);
+	own_blob = encode(CODEC_GZIP, &own, SIZE_MAX);
+	(void)image_push(f, "app", "one", layers, 1);
+	(void)image_push(f, "other", "two", layers, 2);
+	for (size_t i = 0; i < 3; i++) {
+		openers[i].fixture = f;
+		assert_int_equal(
+			pthread_create(&openers[i].thread, NULL, run_opener, &openers[i]), 0);
+	}
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(openers[i].thread, NULL), 0);
+	for (size_t i = 0; i < 3; i++) {
+		if (openers[i].result < 0)
+			fail_msg("%s: %s", openers[i].name, openers[i].err.message);
+		check_files(&openers[i].image);
+	}
+}
+
+struct seen {
+	size_t n;
+	size_t total;
+	bool backwards;
+};
+
+static void on_progress(void *arg, enum image_step step, size_t n, size_t total)
+{
+	struct seen *seen = arg;
+
+	if (step != IMAGE_READING)
+		return;
+	seen->backwards |= n < seen->n || total < seen->total || n > total;
+	seen->n = n;
+	seen->total = total;
+}
+
+static void progress_is_of_all_layers_that_are_read(void **state)
+{
+	struct image_fixture *f = *state;
+	CLEANUP(buffer_free) struct buffer archive = make_archive();
+	CLEANUP(buffer_free) struct buffer gzip = encode(CODEC_GZIP, &archive, SIZE_MAX);
+	CLEANUP(buffer_free) struct buffer zstd = encode(CODEC_ZSTD, &archive, SIZE_MAX);
+	const struct layer_text layers[] = {{.bytes = &gzip, .media_type = GZIP},
+		{.bytes = &zstd, .media_type = ZSTD}, {.bytes = &archive, .media_type = TAR}};
+	struct seen seen = {0};
+	const struct image_options options = {
+		.pull = PULL_MISSING, .progress = on_progress, .arg = &seen};
+
+	(void)image_push(f, "app", "three", layers, 3);
+	(void)image_must_open(f, "app:three", &options);
+	assert_false(seen.backwards);
+	assert_int_equal(seen.total, gzip.size + zstd.size + archive.size);
+	assert_int_equal(seen.n, seen.total);
+}
+
 static void a_wrong_diff_id_is_refused(void **state)
 {
 	struct image_fixture *f = *state;
@@ -333,6 +419,8 @@ int main(void)
 		PASS_TEST(the_next_mount_asks_nobody),
 		PASS_TEST(what_was_evicted_is_fetched_span_by_span),
 		PASS_TEST(an_index_that_was_evicted_is_built_without_another_pass),
+		PASS_TEST(images_that_share_a_layer_are_opened_at_the_same_time),
+		PASS_TEST(progress_is_of_all_layers_that_are_read),
 		PASS_TEST(a_wrong_diff_id_is_refused),
 		PASS_TEST(a_wrong_blob_is_called_one_whatever_else_it_is),
 		PASS_TEST(a_blob_that_ends_early_is_refused),
