@@ -7,7 +7,7 @@
 enum codec { CODEC_NONE = 0, CODEC_GZIP = 1, CODEC_ZSTD = 2 };
 
 enum {
-	UNIT_ZEROS = 1,
+	UNIT_ZEROS = 1,      /* whatever the digest, which may be zeros, too */
 	UNIT_UNVERIFIED = 2, /* the table of contents gave no digest and the user allowed that */
 	UNIT_IN_SPAN = 4, /* the digest is zeros; that of its span vouches for it (chunk/span.h) */
 };

@@ -28,7 +28,8 @@ MUST_CHECK int chunk_verify(const struct unit *unit, struct decoded *decoded, si
 	struct verified_chunk **out, struct error *err);
 
 /**
- * chunk_verify_file() - the same for a unit too large for memory, in an unnamed file.
+ * chunk_verify_file() - the same for a unit too large for memory, in an unnamed file. One of zeros
+ * needs no digest.
  * @fd: bytes [off, off + unit->size) are read and hashed; a duplicate is kept.
  */
 MUST_CHECK int chunk_verify_file(const struct unit *unit, int fd, uint64_t off,

@@ -191,6 +191,16 @@ int chunk_verify(const struct unit *unit, struct decoded *decoded, size_t off,
 	return chunk_in_memory(unit, unit->digest, decoded, off, out, err);
 }
 
+static int zeros_in_file(
+	const struct unit *unit, bool is_zeros, struct verified_chunk **out, struct error *err)
+{
+	if (!is_zeros)
+		return error_set(err, ERROR_DIGEST_MISMATCH,
+			"%" PRIu64 " decoded bytes are not the zeros that they should be",
+			unit->size);
+	return chunk_zeros(unit, out, err);
+}
+
 int chunk_verify_file(const struct unit *unit, int fd, uint64_t off, struct verified_chunk **out,
 	struct error *err)
 {
@@ -203,6 +213,8 @@ int chunk_verify_file(const struct unit *unit, int fd, uint64_t off, struct veri
 	if (refuse_in_span(unit, err) < 0 ||
 		hash_file(fd, off, unit->size, &digest, &is_zeros, err) < 0)
 		return -1;
+	if (unit->flags & UNIT_ZEROS)
+		return zeros_in_file(unit, is_zeros, out, err);
 	if (is_verified && compare(unit->digest, &digest, unit->size, "decoded", err) < 0)
 		return -1;
 	return chunk_in_file(unit, is_verified ? unit->digest : NULL, fd, off, is_zeros, out, err);

@@ -169,6 +169,27 @@ static void only_a_unit_marked_as_zeros_is_zeros_unseen(void **state)
 	assert_null(chunk);
 }
 
+static void a_file_has_the_zeros_that_a_unit_is_marked_as(void **state)
+{
+	(void)state;
+	struct decoded *decoded = decoded_text(SIZE);
+	struct unit unit = {.size = SIZE, .flags = UNIT_ZEROS};
+	struct verified_chunk *chunk = NULL;
+	struct error err = {0};
+	int fd = file_of(decoded_data(decoded), SIZE);
+
+	assert_int_equal(chunk_verify_file(&unit, fd, 0, &chunk, &err), -1);
+	assert_int_equal(err.kind, ERROR_DIGEST_MISMATCH);
+	assert_null(chunk);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	assert_int_equal(chunk_verify_file(&unit, fd, 0, &chunk, &err), 0);
+	assert_true(chunk_is_zeros(chunk));
+	chunk_unref(chunk);
+	close(fd);
+	decoded_unref(decoded);
+}
+
 static void only_a_unit_marked_as_unverified_is_taken_without_a_digest(void **state)
 {
 	(void)state;
@@ -283,6 +304,7 @@ int main(void)
 		cmocka_unit_test(a_range_outside_the_decoded_bytes_is_refused),
 		cmocka_unit_test(zeros_are_recognised_and_take_no_memory),
 		cmocka_unit_test(only_a_unit_marked_as_zeros_is_zeros_unseen),
+		cmocka_unit_test(a_file_has_the_zeros_that_a_unit_is_marked_as),
 		cmocka_unit_test(only_a_unit_marked_as_unverified_is_taken_without_a_digest),
 		cmocka_unit_test(a_file_is_verified_and_kept_open),
 		cmocka_unit_test(a_file_of_zeros_is_not_kept),
