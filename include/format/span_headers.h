@@ -22,6 +22,8 @@ struct span_headers;
 enum {
 	/* Headers of one entry, at most: two long names and a set of pax records. */
 	SPAN_HEADERS_MAX_SIZE = 4 << 20,
+	/* What a span may have, encoded or decoded: all of one is looked at. */
+	SPAN_HEADERS_MAX_SPAN = 64 << 20,
 	/* Of entries that were seen in part, at most. */
 	SPAN_HEADERS_MAX_PARTS = 16 << 20,
 };
@@ -38,7 +40,8 @@ struct span_headers_place {
 };
 
 /* @index: owned by *out on success; need not be cut. ERROR_FORMAT where an entry has no room for a
- * header, ERROR_UNSUPPORTED where it has headers of more than SPAN_HEADERS_MAX_SIZE. Any thread may
+ * header, ERROR_UNSUPPORTED where it has headers of more than SPAN_HEADERS_MAX_SIZE,
+ * or a span is larger than SPAN_HEADERS_MAX_SPAN. Any thread may
  * use *out. */
 MUST_CHECK int span_headers_new(
 	struct span_index *index, struct span_headers **out, struct error *err);

@@ -52,6 +52,7 @@ struct image_options {
 	enum pull_policy pull;
 	bool allow_unverified; /* layers without a digest of their table of contents */
 	bool trust_indexes;    /* of layers without one, as the image's repository has them */
+	bool soci_v1;          /* with trust_indexes: also SOCI's that nothing in the image names */
 	bool prefetch;
 	bool background;
 

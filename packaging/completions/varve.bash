@@ -8,7 +8,7 @@ _varve_options() {
 	mount)
 		echo --detach --layer= --platform= --store= --quota= --rw --face= --suid --dev \
 			--allow-other --prefetch= --no-background --background-limit= --pull= \
-			--trust-indexes= \
+			--trust-indexes= --soci-v1 \
 			--hosts-dir= --plain-http --username= --password-stdin --allow-unverified \
 			--read-timeout= --memory-limit= --verbose --quiet --json --help
 		;;

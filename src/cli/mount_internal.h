@@ -31,6 +31,7 @@ struct mount_arguments {
 	uint64_t background_limit;
 	int pull;          /* enum pull_policy */
 	int trust_indexes; /* enum index_trust */
+	bool soci_v1;
 	bool allow_unverified;
 	uint64_t read_timeout_ns;
 	struct option_quota quota;

@@ -49,6 +49,10 @@ const struct option_spec mount_options[] = {
 		"somebody "
 		"has put beside the image; what it says is checked when the layer is complete",
 		"repository"},
+	{"soci-v1", 0, OPTION_FLAG, AT(soci_v1), NULL, NULL,
+		"with --trust-indexes=repository: also SOCI indexes that nothing in the image "
+		"names, which anybody who may write to the repository can add",
+		NULL},
 	{"hosts-dir", 0, OPTION_TEXT, AT(hosts_dirs), "DIRS", NULL,
 		"colon-separated directories of hosts.toml files",
 		"/etc/containerd/certs.d:/etc/docker/certs.d"},

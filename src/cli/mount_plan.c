@@ -101,6 +101,7 @@ static void fill_service(struct mount_plan *plan)
 				.layer = arguments->layer ? &plan->layer : NULL,
 				.pull = (enum pull_policy)arguments->pull,
 				.allow_unverified = arguments->allow_unverified,
+				.soci_v1 = arguments->soci_v1,
 				.trust_indexes = arguments->trust_indexes == TRUST_REPOSITORY,
 				.prefetch = prefetch,
 				.background = !arguments->no_background,

@@ -47,7 +47,7 @@ MUST_CHECK int group_first_at(const struct fetch_layer *layer, uint64_t rank, ui
 
 /* headers.c: units of a file wait until its headers were compared */
 /* Before the layer's first flight. */
-MUST_CHECK int headers_prepare(struct fetch_layer *layer, struct error *err);
+void headers_prepare(struct fetch_layer *layer);
 /* What a flight in a span has to compare; sets what of the span is decoded. */
 MUST_CHECK int headers_measure(struct flight *flight, const struct unit *first, struct error *err);
 /* Compares what is in the span. Workers. */
@@ -55,6 +55,8 @@ MUST_CHECK int headers_compare(
 	struct flight *flight, const struct span_bytes *bytes, struct error *err);
 /* Nothing keeps its units from the store. Any thread. */
 bool headers_are_ready(const struct flight *flight);
+/* Somebody wants the units that headers before the span are of. */
+bool headers_wants_first(const struct flight *flight);
 /* Sends for the spans before it that it needs, unless they are on their way. */
 void headers_want(struct flight *flight);
 /* It is decoded; goes on when its headers were compared. */

@@ -207,10 +207,7 @@ int fetch_layer_new(struct fetcher *fetcher, const struct fetch_layer_options *o
 	(void)pthread_mutex_init(&layer->close_lock, NULL);
 	(void)pthread_cond_init(&layer->close_done, NULL);
 
-	if (headers_prepare(layer, err) < 0) {
-		layer_destroy(layer);
-		return -1;
-	}
+	headers_prepare(layer);
 	layer->background_task.run = on_background;
 	layer->add_task.run = on_add;
 	loop_post(fetcher->options.loop, &layer->add_task);

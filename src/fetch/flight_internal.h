@@ -49,8 +49,12 @@ struct flight {
 	 * begins with. */
 	size_t span_i;
 	size_t first_entry;
-	bool compares;       /* the headers in its span, before any unit is stored */
-	bool has_headers;    /* those of first_entry are in spans before this one */
+	bool compares;      /* the headers in its span, before any unit is stored */
+	bool has_headers;   /* those of first_entry are in spans before this one */
+	uint64_t n_first;   /* its first units, all of first_entry */
+	uint64_t first_off; /* of the data space: [first_off, first_end) is what they hold */
+	uint64_t first_end;
+	uint64_t n_left_out; /* of them, all or none: the others are stored without them */
 	bool looked_back;    /* whether the store has any of first_entry */
 	bool is_for_headers; /* no unit at all: a span that only has headers to compare */
 	uint64_t wanted_by;  /* likewise: first_rank of a flight that waits for it */

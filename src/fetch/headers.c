@@ -26,22 +26,37 @@ static bool has_window(void *arg, uint64_t blob_off)
 	return unit_table_span(layer->options.units, blob_off, &found, &span, NULL) == 0 && found;
 }
 
-int headers_prepare(struct fetch_layer *layer, struct error *err)
+void headers_prepare(struct fetch_layer *layer)
 {
-	const struct span_index *index;
+	/* A span that is looked at is in memory. */
+	_Static_assert(SPAN_HEADERS_MAX_SPAN <= LARGE_UNIT_SIZE, "size of spans with headers");
 
-	if (!layer->options.headers)
-		return 0;
-	index = span_headers_index(layer->options.headers);
-	for (size_t i = 0; i < index->n_spans; i++) {
-		if (index->spans[i].decoded_size > LARGE_UNIT_SIZE ||
-			index->spans[i].blob_size > LARGE_UNIT_SIZE)
-			return error_set(err, ERROR_UNSUPPORTED,
-				"span %zu has %" PRIu64 " bytes; headers are compared in spans of "
-				"up to %" PRIu64,
-				i, index->spans[i].decoded_size, LARGE_UNIT_SIZE);
+	if (layer->options.headers)
+		span_headers_drop_windows(layer->options.headers, has_window, layer);
+}
+
+/* The units of the file that the span begins with. A file is cut where a span ends, and else only
+ * where it is very large. */
+static int measure_first(struct flight *flight, struct error *err)
+{
+	const struct fetch_layer *layer = flight->layer;
+	struct span_headers_place place;
+	struct unit unit;
+	uint64_t row;
+
+	for (flight->n_first = 0; flight->n_first < flight->n_units; flight->n_first++) {
+		if (unit_table_by_blob(layer->options.units, flight->first_rank + flight->n_first,
+			    &row, err) < 0 ||
+			unit_table_get(layer->options.units, row, &unit, err) < 0)
+			return -1;
+		if (!span_headers_find(
+			    layer->options.headers, unit.blob_off, unit.inner_off, &place) ||
+			place.entry != flight->first_entry)
+			break;
+		if (flight->n_first == 0)
+			flight->first_off = unit.data_off;
+		flight->first_end = unit.data_off + unit.size;
 	}
-	span_headers_drop_windows(layer->options.headers, has_window, layer);
 	return 0;
 }
 
@@ -61,7 +76,7 @@ int headers_measure(struct flight *flight, const struct unit *first, struct erro
 	flight->has_headers = place.first_span < place.span;
 	flight->decoded_off = 0;
 	flight->decoded_size = flight->span.decoded_size;
-	return 0;
+	return flight->has_headers ? measure_first(flight, err) : 0;
 }
 
 int headers_compare(struct flight *flight, const struct span_bytes *bytes, struct error *err)
@@ -85,6 +100,19 @@ bool headers_are_ready(const struct flight *flight)
 {
 	return !flight->has_headers ||
 	       span_headers_are_checked(flight->layer->options.headers, flight->first_entry);
+}
+
+bool headers_wants_first(const struct flight *flight)
+{
+	/* For the sake of the whole layer, or of what comes next. */
+	if (flight->ahead != N_PRIORITIES)
+		return true;
+	for (const struct wait_link *link = flight->waits; link; link = link->next_of_flight) {
+		if (link->wait->off < flight->first_end &&
+			link->wait->off + link->wait->size > flight->first_off)
+			return true;
+	}
+	return false;
 }
 
 static bool is_of_first_entry(const struct flight *flight, uint64_t row)
@@ -187,7 +215,8 @@ static int want(struct flight *flight, bool *sent, struct error *err)
 	size_t span_i;
 
 	*sent = false;
-	if (headers_are_ready(flight) || flight->layer->options.n_sources == 0)
+	if (headers_are_ready(flight) || flight->layer->options.n_sources == 0 ||
+		!headers_wants_first(flight))
 		return 0;
 	if (!flight->looked_back && was_compared(flight)) {
 		span_headers_set_checked(headers, flight->first_entry);
@@ -239,8 +268,15 @@ static bool look_at(struct flight *flight)
 		flight_source_failed(flight, NULL, &err);
 		return true;
 	}
-	if (sent || !headers_are_ready(flight))
-		return sent;
+	if (sent)
+		return true;
+	flight->n_left_out = 0;
+	if (!headers_are_ready(flight)) {
+		if (headers_wants_first(flight))
+			return false;
+		/* Another file is read, whose headers are in this span. */
+		flight->n_left_out = flight->n_first;
+	}
 	queue_remove(&flight->layer->held, flight);
 	flight_submit_store(flight);
 	return true;

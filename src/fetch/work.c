@@ -66,7 +66,7 @@ int flight_store_units(struct flight *flight, const struct flight_bytes *bytes, 
 {
 	int result = 0;
 
-	for (uint64_t i = 0; i < flight->n_units; i++) {
+	for (uint64_t i = flight->n_left_out; i < flight->n_units; i++) {
 		struct error cause;
 
 		if (store_unit(flight, i, bytes, &cause) == 0)
@@ -118,7 +118,12 @@ void flight_settle(struct flight *flight, const char *origin, const struct error
 {
 	switch (err->kind) {
 	case ERROR_NONE:
-		flight_succeed(flight);
+		if (flight->n_left_out > 0 && headers_wants_first(flight)) {
+			/* Since a moment ago. */
+			flight->n_left_out = 0;
+			flight_requeue(flight);
+		} else
+			flight_succeed(flight);
 		break;
 	case ERROR_DIGEST_MISMATCH:
 	case ERROR_FORMAT:

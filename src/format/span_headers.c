@@ -28,6 +28,21 @@ struct span_headers {
 	uint64_t parts_size;        /* guarded by lock; of all their bytes */
 };
 
+static int check_spans(const struct span_index *index, struct error *err)
+{
+	for (size_t i = 0; i < index->n_spans; i++) {
+		const struct unit_span *span = &index->spans[i];
+
+		if (span->decoded_size > SPAN_HEADERS_MAX_SPAN ||
+			span->blob_size > SPAN_HEADERS_MAX_SPAN)
+			return error_set(err, ERROR_UNSUPPORTED,
+				"span %zu of %" PRIu64 " bytes, decoded %" PRIu64
+				"; spans of up to %d are supported",
+				i, span->blob_size, span->decoded_size, (int)SPAN_HEADERS_MAX_SPAN);
+	}
+	return 0;
+}
+
 static int check_room(const struct span_index *index, struct error *err)
 {
 	for (size_t i = 0; i < index->toc->n_entries; i++) {
@@ -57,7 +72,7 @@ int span_headers_new(struct span_index *index, struct span_headers **out, struct
 	struct span_headers *headers;
 	size_t n = index->toc->n_entries;
 
-	if (check_room(index, err) < 0)
+	if (check_spans(index, err) < 0 || check_room(index, err) < 0)
 		return -1;
 	headers = calloc(1, sizeof(*headers));
 	if (headers)

@@ -14,6 +14,7 @@
 void layer_claim_clear(struct layer_claim *claim)
 {
 	buffer_free(&claim->document);
+	span_headers_freep(&claim->headers);
 }
 
 void layer_claim_free(struct layer_claim *claim)
@@ -104,6 +105,17 @@ int layer_claim_parse(const struct layer_claim *claim, const struct descriptor *
 		check_subject(claim, index, descriptor, err) < 0)
 		return -1;
 	*out = TAKE_PTR(index);
+	return 0;
+}
+
+int layer_claim_keep_headers(
+	struct layer_claim *claim, struct span_index **index, struct error *err)
+{
+	if (claim->by != LAYER_CLAIMED_BY_SOCI || claim->headers)
+		return 0;
+	if (span_headers_new(*index, &claim->headers, err) < 0)
+		return -1;
+	*index = NULL;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "format/span_headers.h"
 #include "format/span_index.h"
 #include "layer/layer.h"
 #include "oci/descriptor.h"
@@ -14,7 +15,7 @@
 #define LAYER_CLAIMED_SUFFIX "-claimed"
 #define LAYER_CHECKED_SUFFIX "-checked"
 
-enum { LAYER_CLAIM_RECORD_SIZE = 2 * DIGEST_TEXT_SIZE + 64 };
+enum { LAYER_CLAIM_RECORD_SIZE = 2 * DIGEST_TEXT_SIZE + 80 };
 
 /* What somebody in the image's repository says is in a layer that nobody here has read: an index of
  * spans of ours, or a ztoc of SOCI's. Used before it is checked; checked when the whole layer has
@@ -23,6 +24,8 @@ struct layer_claim {
 	enum layer_claimant by;
 	struct digest digest;   /* of the document: who refuses a claim remembers this */
 	struct buffer document; /* owned; as it was in the repository */
+	/* owned; of a ztoc: what it says of a file is compared when that is read first */
+	struct span_headers *headers;
 
 	/* Of the layer it is of: */
 	const char *format; /* name of its format, static */
@@ -53,6 +56,11 @@ MUST_CHECK int layer_claim_new(
  */
 MUST_CHECK int layer_claim_parse(const struct layer_claim *claim,
 	const struct descriptor *descriptor, struct span_index **out, struct error *err);
+
+/* Gives a claim of SOCI's its headers; does nothing where they are there or not needed.
+ * @index: what layer_claim_parse() made of it: emptied where it is needed. */
+MUST_CHECK int layer_claim_keep_headers(
+	struct layer_claim *claim, struct span_index **index, struct error *err);
 
 /* A claim that was found to be wrong is never used again for this blob. */
 MUST_CHECK int layer_claim_refuse(struct store *store, const struct digest *blob,

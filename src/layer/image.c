@@ -41,6 +41,7 @@ static void assembly_clear(struct assembly *assembly)
 	free(assembly->layer_ids);
 	image_manifest_clear(&assembly->image);
 	image_artifacts_free(assembly->opening.artifacts);
+	image_soci_free(assembly->opening.soci);
 	layer_checks_unref(assembly->checks);
 	image_source_free(assembly->opening.source);
 }
@@ -331,6 +332,7 @@ static int assemble(struct assembly *assembly, struct tree **tree, struct error 
 	report(assembly, IMAGE_RESOLVING, 0);
 	if (image_open_source(&assembly->opening, &assembly->opening.source, err) < 0 ||
 		image_artifacts_new(&assembly->opening.artifacts, err) < 0 ||
+		image_soci_new(&assembly->opening.soci, err) < 0 ||
 		layer_checks_new(&assembly->checks, err) < 0 ||
 		image_manifest_find(&assembly->opening, &assembly->image, err) < 0 ||
 		choose_layers(assembly, err) < 0)

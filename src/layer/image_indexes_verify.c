@@ -61,7 +61,8 @@ static int judge(struct verification *verification, struct buffer *document, str
 	struct image_index_verdict verdict = {.layer = verification->layer};
 
 	if (read_layer(verification, err) < 0 || layer_claim_new(document, &claim, err) < 0 ||
-		layer_spans_describe(&verification->blob, &verification->detected, claim, err) < 0)
+		layer_spans_describe(&verification->blob, &verification->detected, SPANS_CLAIMED,
+			claim, err) < 0)
 		return -1;
 	verdict.document = claim->digest;
 	(void)compare(verification, claim, &verdict.err);

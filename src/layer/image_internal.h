@@ -20,6 +20,7 @@ struct image_opening {
 	struct image_source *source;        /* where it comes from */
 	const struct image_manifest *image; /* once its manifest is known */
 	struct image_artifacts *artifacts;  /* that refer to it */
+	struct image_soci *soci;            /* its index of SOCI's; NULL: it is not looked for */
 };
 
 /* What an image is made of, once its manifest is known. */
@@ -119,6 +120,7 @@ enum layer_spans_record {
 	SPANS_OF_PASS, /* made here, from the whole layer */
 	SPANS_CHECKED, /* claimed, and found to be true of the whole layer */
 	SPANS_CLAIMED, /* by somebody in the image's repository, and only used for images of that */
+	SPANS_CLAIMED_V1, /* likewise, by an index of SOCI's that the user allows to use */
 };
 
 /* The key of the index of @document. */
@@ -137,9 +139,10 @@ MUST_CHECK int layer_spans_document(const struct layer_blob *blob,
 	const struct detected_layer *detected, enum layer_spans_record record, bool *found,
 	struct digest *digest, struct buffer *out, struct error *err);
 
-/* Which layer the claim is of. */
+/* Which layer the claim is of, and how it is remembered: as SPANS_CLAIMED or SPANS_CLAIMED_V1. */
 MUST_CHECK int layer_spans_describe(const struct layer_blob *blob,
-	const struct detected_layer *detected, struct layer_claim *claim, struct error *err);
+	const struct detected_layer *detected, enum layer_spans_record record,
+	struct layer_claim *claim, struct error *err);
 
 /* Remembers a claim for the next mount of an image of this repository. */
 MUST_CHECK int layer_spans_put_claim(const struct layer_blob *blob, const struct layer_claim *claim,
@@ -162,6 +165,16 @@ void image_artifacts_free(struct image_artifacts *artifacts);
 /* The nth file that is said to be the index of the layer, counted from 0; NULL when there are no
  * more. A source that cannot be asked has none, and the log says so. */
 const struct descriptor *image_artifacts_find(const struct layer_blob *blob, size_t nth);
+
+/* image_layer_soci.c: the ztoc of a layer, as SOCI's index of the image names it. That is asked for
+ * once and kept for all layers. */
+MUST_CHECK int image_soci_new(struct image_soci **out, struct error *err);
+void image_soci_free(struct image_soci *soci);
+
+/* @out stays empty where there is none, or only one of which the log says why it is not used.
+ * @is_v1: nothing in the image names it. */
+MUST_CHECK int image_layer_soci(
+	const struct layer_blob *blob, struct buffer *out, bool *is_v1, struct error *err);
 
 /* image_layer_index.c: the index of one layer, opened from the store or made from what the
  * source has. */

@@ -112,7 +112,7 @@ int layer_spans_key(const struct layer_blob *blob, const struct detected_layer *
 
 /* Who writes to one repository says nothing about the images of another. */
 static int claim_record(const struct layer_blob *blob, const struct detected_layer *detected,
-	char *out, size_t size, struct error *err)
+	enum layer_spans_record record, char *out, size_t size, struct error *err)
 {
 	const struct image_name *image = blob->opening->options->name;
 	char place[IMAGE_NAME_TEXT_SIZE + 64];
@@ -128,10 +128,16 @@ static int claim_record(const struct layer_blob *blob, const struct detected_lay
 			place, sizeof(place), "%s:%s", image_place_name(image->place), image->path);
 	if (digest_compute(DIGEST_SHA256, place, (size_t)length, &digest, err) < 0)
 		return -1;
-	(void)snprintf(out, size, "claimed layer index: %s %s %s", detected->name,
+	(void)snprintf(out, size, "claimed layer index%s: %s %s %s",
+		record == SPANS_CLAIMED_V1 ? " (SOCI v1)" : "", detected->name,
 		digest_format(&blob->descriptor->digest, blob_text),
 		digest_format(&digest, place_text));
 	return 0;
+}
+
+static bool is_claim(enum layer_spans_record record)
+{
+	return record == SPANS_CLAIMED || record == SPANS_CLAIMED_V1;
 }
 
 static int find_record(const struct layer_blob *blob, const struct detected_layer *detected,
@@ -142,8 +148,8 @@ static int find_record(const struct layer_blob *blob, const struct detected_laye
 	struct store_ref ref;
 	bool refused;
 
-	if (record == SPANS_CLAIMED) {
-		if (claim_record(blob, detected, name, sizeof(name), err) < 0 ||
+	if (is_claim(record)) {
+		if (claim_record(blob, detected, record, name, sizeof(name), err) < 0 ||
 			store_ref_get(store, name, found, &ref, err) < 0)
 			return -1;
 		if (!*found)
@@ -160,13 +166,13 @@ static int find_record(const struct layer_blob *blob, const struct detected_laye
 }
 
 int layer_spans_describe(const struct layer_blob *blob, const struct detected_layer *detected,
-	struct layer_claim *claim, struct error *err)
+	enum layer_spans_record record, struct layer_claim *claim, struct error *err)
 {
 	claim->format = detected->name;
 	claim->codec = layer_spans_codec(detected->format);
 	if (layer_spans_diff_id(blob, &claim->diff_id, err) < 0)
 		return -1;
-	return claim_record(blob, detected, claim->record, sizeof(claim->record), err);
+	return claim_record(blob, detected, record, claim->record, sizeof(claim->record), err);
 }
 
 int layer_spans_put_claim(const struct layer_blob *blob, const struct layer_claim *claim,
@@ -205,7 +211,9 @@ static int build_again(const struct layer_blob *blob, const struct detected_laye
 {
 	CLEANUP(span_index_freep) struct span_index *index = NULL;
 
-	if (layer_spans_describe(blob, detected, claim, err) < 0 ||
+	/* A claim is described already; of what was found to be true only this is needed. */
+	if ((!claim->format &&
+		    layer_spans_describe(blob, detected, SPANS_CLAIMED, claim, err) < 0) ||
 		layer_claim_parse(claim, blob->descriptor, &index, err) < 0 ||
 		span_index_cut(index, NULL, 0, err) < 0)
 		return -1;
@@ -233,17 +241,34 @@ static int open_or_build(const struct layer_blob *blob, const struct detected_la
 	return 0;
 }
 
+static int read_headers(const struct layer_blob *blob, struct layer_claim *claim, struct error *err)
+{
+	CLEANUP(span_index_freep) struct span_index *index = NULL;
+
+	if (claim->by != LAYER_CLAIMED_BY_SOCI)
+		return 0;
+	if (layer_claim_parse(claim, blob->descriptor, &index, err) < 0)
+		return -1;
+	return layer_claim_keep_headers(claim, &index, err);
+}
+
 /* Without the document nobody could check the claim. */
 static int find_claim(const struct layer_blob *blob, const struct detected_layer *detected,
-	const struct digest *document, const uint8_t key[INDEX_KEY_SIZE],
-	struct indexed_layer *layer, struct error *err)
+	enum layer_spans_record record, const struct digest *document,
+	const uint8_t key[INDEX_KEY_SIZE], struct indexed_layer *layer, struct error *err)
 {
 	if (read_document(blob, key, document, &layer->claim, err) < 0)
 		return -1;
 	if (!layer->claim)
 		return 0;
-	if (layer_spans_describe(blob, detected, layer->claim, err) < 0)
+	if (layer_spans_describe(blob, detected, record, layer->claim, err) < 0)
 		return -1;
+	if (read_headers(blob, layer->claim, err) < 0) {
+		if (!is_gone(err->kind))
+			return -1;
+		log_warning("the index of a layer that was kept is of no use: %s", err->message);
+		return 0;
+	}
 	return open_or_build(blob, detected, document, key, layer, err);
 }
 
@@ -262,15 +287,15 @@ int layer_spans_find(const struct layer_blob *blob, const struct detected_layer 
 		return 0;
 	if (layer_spans_key(blob, detected, record, &document, key, err) < 0)
 		return -1;
-	if (record == SPANS_CLAIMED)
-		result = find_claim(blob, detected, &document, key, &layer, err);
+	if (is_claim(record))
+		result = find_claim(blob, detected, record, &document, key, &layer, err);
 	else
 		result = open_or_build(blob, detected, &document, key, &layer, err);
 	if (result < 0 || !layer.index)
 		return result;
-	out->trust = record == SPANS_CLAIMED ? LAYER_REPOSITORY_TRUSTED : LAYER_AUTHENTIC;
+	out->trust = is_claim(record) ? LAYER_REPOSITORY_TRUSTED : LAYER_AUTHENTIC;
 	out->index = TAKE_PTR(layer.index);
-	if (record == SPANS_CLAIMED)
+	if (is_claim(record))
 		out->claim = TAKE_PTR(layer.claim);
 	return 0;
 }

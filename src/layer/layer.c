@@ -75,6 +75,7 @@ static int layer_start_fetching(
 		.prefetch = options->prefetch,
 		.background = options->background && !layer->check,
 		.read_ahead = options->prefetch || options->background,
+		.headers = options->claim ? options->claim->headers : NULL,
 		.failed = on_failed,
 		.contradicted = on_contradicted,
 		.completed = on_completed,

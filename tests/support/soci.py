@@ -13,6 +13,7 @@ examples/zran.c makes: a place between two deflate blocks, and the 32 KiB before
 import ctypes
 import dataclasses
 import datetime
+import functools
 import gzip
 import hashlib
 import io
@@ -147,6 +148,7 @@ _Z_BLOCK, _Z_OK, _Z_STREAM_END, _Z_BUF_ERROR = 5, 0, 1, -5
 _GZIP_WINDOW_BITS = 47
 
 
+@functools.lru_cache(maxsize=8)
 def points(blob, span_size):
     """The checkpoints of a blob of gzip members, and how much it decodes to."""
     zlib = ctypes.CDLL("libz.so.1")
@@ -248,6 +250,7 @@ def _file(member):
     )
 
 
+@functools.lru_cache(maxsize=8)
 def _members(archive):
     with tarfile.open(fileobj=io.BytesIO(archive), errorlevel=2) as tar:
         members = tar.getmembers()

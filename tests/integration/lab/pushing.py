@@ -11,6 +11,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
 sys.path.insert(0, os.path.join(TOP, "tests", "support"))
 
 import estargz  # noqa: E402  pylint: disable=wrong-import-position,unused-import
+import soci  # noqa: E402  pylint: disable=wrong-import-position,unused-import
 import zstd_chunked  # noqa: E402  pylint: disable=wrong-import-position,unused-import
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -57,8 +58,9 @@ def describe(blob):
             "annotations": dict(blob.annotations)}
 
 
-def push(host, repository, blobs, tag="latest", layers=None):
-    """An image of these layers, lowest first. layers: their descriptors, when they are to lie."""
+def push(host, repository, blobs, tag="latest", layers=None, annotations=None):
+    """An image of these layers, lowest first. layers: their descriptors, when they are to lie;
+    annotations: of the manifest."""
     layers = layers or [describe(blob) for blob in blobs]
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
                          "rootfs": {"type": "layers",
@@ -69,7 +71,7 @@ def push(host, repository, blobs, tag="latest", layers=None):
     document = json.dumps({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": sha256(config), "size": len(config)},
-        "layers": layers}).encode()
+        "layers": layers, **({"annotations": annotations} if annotations else {})}).encode()
     _request(host, "PUT", f"/v2/{repository}/manifests/{tag}", document, MANIFEST)
     return Pushed(f"{host}/{repository}:{tag}", sha256(document), layers)
 
@@ -90,6 +92,23 @@ def push_document(host, repository, document, tag="latest", kind=MANIFEST):
     _request(host, "PUT", f"/v2/{repository}/manifests/{tag}", json.dumps(document).encode(), kind)
 
 
+def push_soci_index(host, repository, layers, image=None):
+    """SOCI's index of these soci.Layers; returns its digest. image: the Pushed that it refers to,
+    which makes it one of version 1, to be found by the tag that stands in for the referrers API."""
+    subject = image and describe_manifest(host, repository, image, None)
+    document = soci.index(layers, subject=subject)
+    for data in [b"{}", *(layer.ztoc for layer in layers)]:
+        push_blob(host, repository, data)
+    digest = sha256(document)
+    _request(host, "PUT", f"/v2/{repository}/manifests/{digest}", document, MANIFEST)
+    if image:
+        referrers = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+            {"mediaType": MANIFEST, "digest": digest, "size": len(document),
+             "artifactType": soci.INDEX_V1}]}
+        push_document(host, repository, referrers, tag=image.digest.replace(":", "-"), kind=INDEX)
+    return digest
+
+
 def describe_manifest(host, repository, image, platform):
     """The descriptor of a pushed image in an index."""
     connection = http.client.HTTPConnection(host, timeout=60)
@@ -99,7 +118,8 @@ def describe_manifest(host, repository, image, platform):
         size = int(connection.getresponse().headers["Content-Length"])
     finally:
         connection.close()
-    return {"mediaType": MANIFEST, "digest": image.digest, "size": size, "platform": platform}
+    return {"mediaType": MANIFEST, "digest": image.digest, "size": size,
+            **({"platform": platform} if platform else {})}
 
 
 def push_index(host, repository, manifests, tag="latest"):

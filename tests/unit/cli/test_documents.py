@@ -42,7 +42,7 @@ def read(path):
 def options_of(verb):
     """Long options of a help page: those that begin a line."""
     page = run(VARVE, *verb.split(), "--help")
-    return re.findall(r"^ {2,6}(?:-\w, )?--([a-z-]+)", page, re.M)
+    return re.findall(r"^ {2,6}(?:-\w, )?--([a-z0-9-]+)", page, re.M)
 
 
 def man_text(name):
@@ -74,7 +74,7 @@ class Documents(unittest.TestCase):
         known = {option for verb in VERBS for option in options_of(verb)}
         known |= {"version", "user", "map-root-user", "mount", "unix-socket"}
         for name in os.listdir(MAN):
-            for option in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", man_text(name)):
+            for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]*)", man_text(name)):
                 self.assertIn(option, known, name)
 
     def test_mount_options_of_fstab_are_in_the_page_of_the_helper(self):

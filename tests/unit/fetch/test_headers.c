@@ -1,183 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers whose index somebody else has made: the headers of a file are compared before any of it
  * is stored. */
-#include "fetch_fixture.h"
+#include "headers_sample.h"
 
 #include "support/test.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "oci/digest.h"
-#include "support/encode.h"
-#include "support/span_pass.h"
-#include "support/tar_archive.h"
-
-enum { SPAN_SIZE = 100000, MAX_UNITS = 4000 };
-
-/* An archive, encoded, and what its index says. */
-struct sample {
-	struct buffer archive;
-	struct span_index *index; /* becomes that of headers */
-	struct span_headers *headers;
-	struct fixture_blob blob;
-	size_t *entries; /* of each unit, by row */
-};
-
-static void put_file(struct buffer *archive, const char *name, size_t size, uint32_t seed)
-{
-	const struct tar_member member = {.type = '0', .name = name, .mode = 0644, .size = size};
-	uint8_t *data = malloc(size + 1);
-
-	assert_non_null(data);
-	fill_mixture(data, size, seed);
-	archive_put(archive, &member);
-	archive_put_payload(archive, data, size);
-	free(data);
-}
-
-/* Small files, one of five spans, directories that fill more than a span, and again files. */
-static void make_archive(struct buffer *archive)
-{
-	char name[64];
-
-	for (unsigned i = 0; i < 30; i++) {
-		(void)snprintf(name, sizeof(name), "first/%u", i);
-		put_file(archive, name, 3000 + 700 * i, i);
-	}
-	put_file(archive, "large", 5 * SPAN_SIZE, 99);
-	for (unsigned i = 0; i < 2 * SPAN_SIZE / 512; i++) {
-		(void)snprintf(name, sizeof(name), "directory/%u/", i);
-		archive_put(archive, &(struct tar_member){.type = '5', .name = name, .mode = 0755});
-	}
-	for (unsigned i = 0; i < 40; i++) {
-		(void)snprintf(name, sizeof(name), "last/%u", i);
-		archive_put_pax(archive, "comment", "headers of several records", NULL);
-		put_file(archive, name, 9000 - 200 * i, 100 + i);
-	}
-	archive_put_end(archive);
-}
-
-static void vouch(struct sample *sample)
-{
-	for (size_t i = 0; i < sample->index->n_spans; i++) {
-		struct unit_span *span = &sample->index->spans[i];
-		struct digest digest;
-
-		assert_int_equal(digest_compute(DIGEST_SHA256, sample->blob.blob + span->blob_off,
-					 span->blob_size, &digest, NULL),
-			0);
-		span->digest_kind = SPAN_DIGEST_ENCODED;
-		memcpy(span->digest, digest.bytes, sizeof(span->digest));
-	}
-}
-
-static void add_units(struct sample *sample)
-{
-	const struct span_index *index = sample->index;
-	struct fixture_blob *blob = &sample->blob;
-
-	for (size_t i = 0; i < index->toc->n_entries; i++) {
-		const struct toc_entry *entry = &index->toc->entries[i];
-
-		for (size_t j = 0; j < entry->n_chunks; j++) {
-			const struct toc_chunk *chunk = &index->toc->chunks[entry->first_chunk + j];
-
-			assert_true(blob->n_units < MAX_UNITS);
-			sample->entries[blob->n_units] = i;
-			blob->units[blob->n_units++] = (struct unit){
-				.data_off = blob->data_size + chunk->file_off,
-				.size = chunk->size,
-				.blob_off = chunk->blob_off,
-				.blob_size = chunk->blob_size,
-				.inner_off = chunk->inner_off,
-				.codec = index->codec,
-				.flags = chunk->flags,
-			};
-		}
-		if (entry->n_chunks == 0)
-			continue;
-		memcpy(blob->data + blob->data_size, sample->archive.data + index->payloads[i].off,
-			entry->size);
-		blob->data_size += (entry->size + 4095) / 4096 * 4096;
-	}
-}
-
-/* What headers are compared with is a second index: the first may lie. */
-static void read_index(struct sample *sample, enum codec codec)
-{
-	const struct fixture_blob *blob = &sample->blob;
-	struct error err = {0};
-
-	if (span_pass(codec, blob->blob, blob->blob_size, SPAN_SIZE, &sample->index, &err) < 0)
-		fail_msg("%s", err.message);
-	vouch(sample);
-	if (span_index_cut(sample->index, NULL, 0, &err) < 0)
-		fail_msg("%s", err.message);
-}
-
-static void make_sample(struct sample *sample, enum codec codec)
-{
-	struct buffer encoded = {0};
-	struct error err = {0};
-
-	memset(sample, 0, sizeof(*sample));
-	make_archive(&sample->archive);
-	if (codec == CODEC_GZIP)
-		encode_gzip_member(&(struct gzip_style){.level = 6}, sample->archive.data,
-			sample->archive.size, &encoded);
-	else
-		assert_int_equal(
-			buffer_append(&encoded, sample->archive.data, sample->archive.size), 0);
-	sample->blob = (struct fixture_blob){
-		.blob = encoded.data,
-		.blob_size = encoded.size,
-		.data = calloc(1, sample->archive.size + MAX_UNITS * 4096),
-		.units = calloc(MAX_UNITS, sizeof(struct unit)),
-	};
-	sample->entries = calloc(MAX_UNITS, sizeof(size_t));
-	assert_true(sample->blob.data && sample->blob.units && sample->entries);
-	read_index(sample, codec);
-	add_units(sample);
-	/* Whoever writes them sorts out those without a unit. */
-	sample->blob.n_spans = sample->index->n_spans;
-	sample->blob.spans = calloc(sample->blob.n_spans, sizeof(struct unit_span));
-	assert_non_null(sample->blob.spans);
-	memcpy(sample->blob.spans, sample->index->spans,
-		sample->blob.n_spans * sizeof(struct unit_span));
-	if (span_headers_new(sample->index, &sample->headers, &err) < 0)
-		fail_msg("%s", err.message);
-}
-
-static void sample_close(struct sample *sample)
-{
-	span_headers_freep(&sample->headers);
-	buffer_free(&sample->archive);
-	free(sample->entries);
-	free(sample->blob.spans);
-}
-
-static struct toc_entry *find(const struct sample *sample, const char *name)
-{
-	for (size_t i = 0; i < sample->index->toc->n_entries; i++) {
-		if (strcmp(sample->index->toc->entries[i].name, name) == 0)
-			return &sample->index->toc->entries[i];
-	}
-	fail_msg("no entry %s", name);
-	return NULL;
-}
-
-/* The row of the n-th unit of a file. */
-static uint64_t row_of(const struct sample *sample, const char *name, uint64_t n)
-{
-	size_t entry = (size_t)(find(sample, name) - sample->index->toc->entries);
-	uint64_t row = 0;
-
-	while (sample->entries[row] != entry)
-		row++;
-	assert_int_equal(sample->entries[row + n], entry);
-	return row + n;
-}
 
 static const enum codec codecs[] = {CODEC_GZIP, CODEC_NONE};
 
@@ -188,7 +16,7 @@ static void all_of_a_layer_comes_and_no_byte_twice(void **state)
 		struct sample sample;
 		struct fixture f;
 
-		make_sample(&sample, codecs[i]);
+		sample_make(&sample, codecs[i]);
 		fixture_open(&f,
 			&(struct fixture_options){.blob = &sample.blob, .headers = sample.headers});
 		if (fixture_fetch(&f, 0, f.n_units) != ERROR_NONE)
@@ -212,7 +40,7 @@ static void every_file_can_be_the_first_that_is_read(void **state)
 		struct sample sample;
 		struct fixture f;
 
-		make_sample(&sample, codecs[i]);
+		sample_make(&sample, codecs[i]);
 		fixture_open(&f,
 			&(struct fixture_options){.blob = &sample.blob, .headers = sample.headers});
 		for (uint64_t row = f.n_units; row-- > 0;) {
@@ -220,8 +48,9 @@ static void every_file_can_be_the_first_that_is_read(void **state)
 			assert_unit_is_right(&f, row);
 			assert_true(span_headers_are_checked(sample.headers, sample.entries[row]));
 		}
-		/* Spans before a file are asked for a second time, but not for each unit. */
-		assert_true(atomic_load(&f.sources[0].bytes_asked) < 2 * f.blob_size);
+		/* A span once, and once more with the one before it for the file that it begins
+		 * with; but not for each unit. */
+		assert_true(atomic_load(&f.sources[0].bytes_asked) < 3 * f.blob_size);
 		fixture_close(&f);
 		sample_close(&sample);
 	}
@@ -237,8 +66,8 @@ static void a_part_of_a_large_file_brings_the_span_with_its_headers(void **state
 		struct unit unit;
 		uint64_t row;
 
-		make_sample(&sample, codecs[i]);
-		row = row_of(&sample, "large", 3);
+		sample_make(&sample, codecs[i]);
+		row = sample_row(&sample, "large", 3);
 		unit = sample.blob.units[row];
 		assert_true(
 			span_headers_find(sample.headers, unit.blob_off, unit.inner_off, &place));
@@ -261,6 +90,37 @@ static void a_part_of_a_large_file_brings_the_span_with_its_headers(void **state
 	}
 }
 
+/* Whatever the span begins with: that is another file's business. */
+static void a_file_whose_headers_are_in_its_span_costs_that_span(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct sample sample;
+		struct fixture f;
+		uint64_t first, row;
+
+		sample_make(&sample, codecs[i]);
+		first = sample_row(&sample, "last/5", 0);
+		while (sample.blob.units[first].inner_off > 0)
+			first++;
+		row = first + 2;
+		assert_true(row < sample.blob.n_units);
+		assert_int_equal(
+			sample.blob.units[row].blob_off, sample.blob.units[first].blob_off);
+		fixture_open(&f,
+			&(struct fixture_options){.blob = &sample.blob, .headers = sample.headers});
+		assert_int_equal(fixture_fetch(&f, row, 1), ERROR_NONE);
+		assert_int_equal(atomic_load(&f.sources[0].n_started), 1);
+		assert_unit_is_right(&f, row);
+		assert_unit_is_right(&f, first + 1);
+		assert_false(layer_store_has(f.layer_store, first));
+		assert_int_equal(fixture_fetch(&f, first, 1), ERROR_NONE);
+		assert_unit_is_right(&f, first);
+		fixture_close(&f);
+		sample_close(&sample);
+	}
+}
+
 static void what_the_store_has_of_a_file_was_compared(void **state)
 {
 	(void)state;
@@ -270,14 +130,13 @@ static void what_the_store_has_of_a_file_was_compared(void **state)
 	struct fixture f;
 	uint64_t row;
 
-	make_sample(&sample, CODEC_GZIP);
+	sample_make(&sample, CODEC_GZIP);
 	options.headers = sample.headers;
-	row = row_of(&sample, "large", 3);
+	row = sample_row(&sample, "large", 3);
 	fixture_open(&f, &options);
 	assert_int_equal(fixture_fetch(&f, row, 1), ERROR_NONE);
 
-	read_index(&sample, CODEC_GZIP);
-	assert_int_equal(span_headers_new(sample.index, &again, NULL), 0);
+	assert_int_equal(span_headers_new(sample_read_index(&sample, CODEC_GZIP), &again, NULL), 0);
 	options.headers = again;
 	fixture_reopen_layer(&f, &options);
 	assert_false(span_headers_are_checked(again, sample.entries[row]));
@@ -291,7 +150,7 @@ static void what_the_store_has_of_a_file_was_compared(void **state)
 
 static void expect_lie(struct sample *sample, const char *name, uint64_t n, const char *words)
 {
-	uint64_t row = row_of(sample, name, n);
+	uint64_t row = sample_row(sample, name, n);
 	struct fixture f;
 
 	fixture_open(
@@ -314,17 +173,17 @@ static void a_lie_about_a_file_is_found_before_any_of_it_is_stored(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct sample sample;
 
-		make_sample(&sample, codecs[i]);
-		find(&sample, "first/3")->mode = 04755;
+		sample_make(&sample, codecs[i]);
+		sample_find(&sample, "first/3")->mode = 04755;
 		expect_lie(&sample, "first/3", 0,
 			"entry first/3: its mode is 4755 in the index, but 0644 in the archive");
 		sample_close(&sample);
-		make_sample(&sample, codecs[i]);
-		find(&sample, "large")->name = "other";
+		sample_make(&sample, codecs[i]);
+		sample_find(&sample, "large")->name = "other";
 		expect_lie(&sample, "other", 3, "its name is other in the index, but large in the");
 		sample_close(&sample);
-		make_sample(&sample, codecs[i]);
-		find(&sample, "last/17")->uid = 7;
+		sample_make(&sample, codecs[i]);
+		sample_find(&sample, "last/17")->uid = 7;
 		expect_lie(&sample, "last/17", 0, "its owner is 7 in the index, but 0 in the");
 		sample_close(&sample);
 	}
@@ -337,12 +196,12 @@ static void files_of_other_spans_are_read_in_spite_of_a_lie(void **state)
 	struct fixture f;
 	uint64_t row;
 
-	make_sample(&sample, CODEC_GZIP);
-	find(&sample, "last/17")->gid = 7;
-	row = row_of(&sample, "first/1", 0);
+	sample_make(&sample, CODEC_GZIP);
+	sample_find(&sample, "last/17")->gid = 7;
+	row = sample_row(&sample, "first/1", 0);
 	fixture_open(
 		&f, &(struct fixture_options){.blob = &sample.blob, .headers = sample.headers});
-	assert_int_equal(fixture_fetch(&f, row_of(&sample, "last/17", 0), 1), ERROR_FORMAT);
+	assert_int_equal(fixture_fetch(&f, sample_row(&sample, "last/17", 0), 1), ERROR_FORMAT);
 	assert_int_equal(fixture_fetch(&f, row, 1), ERROR_NONE);
 	assert_unit_is_right(&f, row);
 	fixture_close(&f);
@@ -358,8 +217,8 @@ static void wrong_bytes_of_headers_are_fetched_from_another_source(void **state)
 	struct unit unit;
 	uint64_t row;
 
-	make_sample(&sample, CODEC_GZIP);
-	row = row_of(&sample, "large", 3);
+	sample_make(&sample, CODEC_GZIP);
+	row = sample_row(&sample, "large", 3);
 	unit = sample.blob.units[row];
 	assert_true(span_headers_find(sample.headers, unit.blob_off, unit.inner_off, &place));
 	fixture_open(&f, &(struct fixture_options){
@@ -383,8 +242,8 @@ static void headers_that_nobody_sends_fail_the_read_with_the_reason(void **state
 	struct unit unit;
 	uint64_t row;
 
-	make_sample(&sample, CODEC_GZIP);
-	row = row_of(&sample, "large", 3);
+	sample_make(&sample, CODEC_GZIP);
+	row = sample_row(&sample, "large", 3);
 	unit = sample.blob.units[row];
 	assert_true(span_headers_find(sample.headers, unit.blob_off, unit.inner_off, &place));
 	fixture_open(
@@ -413,7 +272,7 @@ static void little_memory_is_enough(void **state)
 		struct sample sample;
 		struct fixture f;
 
-		make_sample(&sample, codecs[i]);
+		sample_make(&sample, codecs[i]);
 		fixture_open(&f, &(struct fixture_options){.blob = &sample.blob,
 					 .headers = sample.headers,
 					 .memory_limit = 3 * SPAN_SIZE,
@@ -433,7 +292,7 @@ static void the_background_completes_such_a_layer(void **state)
 	struct sample sample;
 	struct fixture f;
 
-	make_sample(&sample, CODEC_GZIP);
+	sample_make(&sample, CODEC_GZIP);
 	fixture_open(&f, &(struct fixture_options){.blob = &sample.blob,
 				 .headers = sample.headers,
 				 .background = true,
@@ -455,7 +314,7 @@ static void a_layer_closes_while_units_wait_for_headers(void **state)
 		struct fixture f;
 		uint64_t row = 0;
 
-		make_sample(&sample, CODEC_NONE);
+		sample_make(&sample, CODEC_NONE);
 		last = &sample.index->spans[sample.index->n_spans - 1];
 		while (sample.blob.units[row].blob_off < last->blob_off)
 			row++;
@@ -487,6 +346,7 @@ int main(void)
 		cmocka_unit_test(all_of_a_layer_comes_and_no_byte_twice),
 		cmocka_unit_test(every_file_can_be_the_first_that_is_read),
 		cmocka_unit_test(a_part_of_a_large_file_brings_the_span_with_its_headers),
+		cmocka_unit_test(a_file_whose_headers_are_in_its_span_costs_that_span),
 		cmocka_unit_test(what_the_store_has_of_a_file_was_compared),
 		cmocka_unit_test(a_lie_about_a_file_is_found_before_any_of_it_is_stored),
 		cmocka_unit_test(files_of_other_spans_are_read_in_spite_of_a_lie),
