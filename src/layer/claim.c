@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "format/span_index_file.h"
 #include "format/ztoc.h"
+#include "pass_internal.h"
 
 void layer_claim_clear(struct layer_claim *claim)
 {
@@ -87,6 +88,14 @@ static int check_subject(const struct layer_claim *claim, const struct span_inde
 		return error_set(err, ERROR_FORMAT,
 			"it is of a layer of another compression than the media type %s says",
 			descriptor->media_type);
+	/* Of the others the archive alone has to be hashed. */
+	for (size_t i = 0; i < index->n_spans; i++)
+		if (index->spans[i].digest_kind != SPAN_DIGEST_DECODED &&
+			(index->spans[i].decoded_size > PASS_CLAIM_MAX_SPAN ||
+				index->spans[i].blob_size > PASS_CLAIM_MAX_SPAN))
+			return error_set(err, ERROR_UNSUPPORTED,
+				"it has a span that is too large to be checked: more than %d bytes",
+				(int)PASS_CLAIM_MAX_SPAN);
 	/* A ztoc does not say it. */
 	if (index->diff_id.algorithm != 0 && !digest_equal(&index->diff_id, diff_id))
 		return error_set(err, ERROR_FORMAT,

@@ -32,7 +32,7 @@ struct pass {
 	struct found_spans found;     /* the decoder's thread's */
 	uint8_t (*span_digests)[32];  /* owned; the hashing thread's */
 	size_t n_span_digests;
-	struct pass_claim *claim;  /* owned; the hashing thread's; NULL: nobody claims anything */
+	struct pass_claim *claim;  /* owned; the hashing threads'; NULL: nobody claims anything */
 	struct digest blob_digest; /* the hashing threads' */
 	struct digest archive_digest;
 
@@ -68,6 +68,9 @@ static int hash_blob(struct pass *pass, struct error *err)
 		if (result == 0)
 			result = digest_hasher_update(
 				hasher, decoded_data(piece.bytes), decoded_size(piece.bytes), err);
+		if (result == 0 && pass->claim)
+			result = pass_claim_feed_blob(pass->claim, decoded_data(piece.bytes),
+				decoded_size(piece.bytes), err);
 		decoded_unref(piece.bytes);
 	}
 	return result < 0 ? -1 : digest_hasher_final(hasher, &pass->blob_digest, err);

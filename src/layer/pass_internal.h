@@ -105,11 +105,18 @@ MUST_CHECK int pass_decoder_end(struct pass_decoder *decoder, struct error *err)
  * one gives the blob, one the archive, and one of them looks at the result when both are done. */
 struct pass_claim;
 
-/* @index: borrowed. */
+enum { PASS_CLAIM_MAX_SPAN = 256 << 20 };
+
+/* @index: borrowed. ERROR_UNSUPPORTED when a span has more bytes than can be decoded beside the
+ * pass. */
 MUST_CHECK int pass_claim_new(
 	const struct span_index *index, struct pass_claim **out, struct error *err);
 void pass_claim_free(struct pass_claim *claim);
 void pass_claim_freep(struct pass_claim **claim);
+
+/* The next bytes of the blob. Spans with a SPAN_DIGEST_ENCODED are decoded as readers do it. */
+MUST_CHECK int pass_claim_feed_blob(
+	struct pass_claim *claim, const void *data, size_t size, struct error *err);
 
 /* The next bytes of the decoded archive. */
 MUST_CHECK int pass_claim_feed(
