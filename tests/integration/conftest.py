@@ -30,6 +30,15 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "concurrent: about threads; runs under ThreadSanitizer too")
     config.addinivalue_line("markers", "limit(seconds): more time than usual")
+    config.addinivalue_line("markers", "plain: with sanitizers only in the long run")
+
+
+def pytest_collection_modifyitems(config, items):
+    if varve.SLOWNESS == 1 or config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("plain")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("plain")]
 
 
 class OutOfTime(Exception):

@@ -2,66 +2,13 @@
 """Layers without any table of contents: read once as a whole, lazy from then on."""
 import dataclasses
 import errno
-import gzip
 import os
 import shutil
-import subprocess
 
 import pytest
 
 from lab import faults, pushing, readers, toc, torture, trees, varve
-
-PIECE = 1 << 20
-TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
-FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-
-
-@dataclasses.dataclass
-class Blob:
-    """A layer as pushing.push() takes it."""
-    data: bytes
-    diff_id: str
-    media_type: str
-    annotations: dict = dataclasses.field(default_factory=dict)
-
-    @property
-    def digest(self):
-        return pushing.sha256(self.data)
-
-    def describe(self):
-        return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data)}
-
-
-def pieces(data):
-    return [data[off:off + PIECE] for off in range(0, len(data), PIECE)]
-
-
-def through(*command):
-    return lambda data: subprocess.run(command, input=data, stdout=subprocess.PIPE,
-                                       check=True).stdout
-
-
-def each(encode):
-    return lambda data: b"".join(encode(piece) for piece in pieces(data))
-
-
-FORMS = {
-    "gzip": (pushing.LAYER, through("gzip", "-6", "-n", "-c")),
-    "pigz": (FOREIGN_LAYER, through("pigz", "-p", "2", "-c")),
-    "members": (pushing.LAYER, each(lambda piece: gzip.compress(piece, 6, mtime=0))),
-    "zstd": (pushing.ZSTD_LAYER, through("zstd", "-q", "-c")),
-    "frames": (pushing.ZSTD_LAYER, each(through("zstd", "-q", "-c"))),
-    "tar": (TAR_LAYER, lambda data: data),
-}
-
-
-def layer(data, form="gzip", **changes):
-    media_type, encode = FORMS[form]
-    return dataclasses.replace(Blob(encode(data), pushing.sha256(data), media_type), **changes)
-
-
-def push(server, name, blobs):
-    return pushing.push(server.host, name, blobs, layers=[blob.describe() for blob in blobs])
+from lab.layers import FORMS, layer, push
 
 
 @pytest.fixture(name="tars", scope="session")
@@ -99,26 +46,6 @@ def test_a_plain_image_is_what_umoci_unpacks_and_needs_one_pass(lab, face, form,
     again = program.mount(image.reference, "--plain-http", "--pull=never", face)
     assert is_complete(again)
     trees.assert_same(expected, trees.read(again.dir), implicit, whole_seconds=False)
-
-
-@pytest.mark.parametrize("form", ["gzip", "pigz", "members", "frames", "tar"])
-def test_a_file_of_an_evicted_layer_costs_one_span(lab, face, form, tars):
-    server = lab.empty_registry()
-    blob = layer(tars[0], form)
-    image = push(server, "torture", [blob])
-    program = lab.varve()
-    program.mount(image.reference, "--plain-http", face).stop()
-    for path in program.layer_files():
-        if not path.endswith(".spans"):
-            os.unlink(path)
-    before = server.bytes_of_blobs()
-    mount = program.mount(image.reference, "--plain-http", "--no-background", "--prefetch=off", face)
-    assert server.bytes_of_blobs() == before
-    assert not is_complete(mount)
-    assert trees.file_hash(mount.path("links/a/one")) == \
-        trees.file_hash(os.path.join(lab.images.tree("torture"), "links/a/one"))
-    fetched = server.bytes_of_blobs() - before
-    assert 0 < fetched < len(blob.data) / 2
 
 
 def test_what_the_image_says_of_a_layer_has_to_be_true(lab, tars):

@@ -4,13 +4,18 @@ storage of a docker-registry.
 
   base     Debian's minimal system (debootstrap) and a second layer
   torture  what file systems and archives get wrong
+  dialects a layer for each dialect of tar
 
 Each is there in several forms, which are tags of its name:
 
   esgz         eStargz, by stargz-snapshotter's converter
   zstdchunked  zstd:chunked in stargz' dialect, by the same converter
   skopeo       zstd:chunked as containers/storage writes it
-  buildah      the same by another front (torture only)
+  buildah      the same by another front (not of base)
+  gzip, zstd, tar  without a table of contents (not of torture)
+  pigz, members, frames  likewise, in pieces of some kind (dialects only)
+  minchunk     eStargz whose files share members (dialects only)
+  external     the same with its table of contents in an image of its own (dialects only)
 
 and has the tree that `umoci unpack` makes of it.
 """
@@ -22,12 +27,14 @@ import os
 import shutil
 import subprocess
 
-from . import processes, registry, torture
+from . import dialects, layers, processes, pushing, registry, torture
 
 REPOSITORY = "test"
 ESTARGZ = ["--estargz", "--estargz-compression-level", "1"]
 ZSTD_CHUNKED = [("base", "zstdchunked"), ("base", "skopeo"), ("torture", "zstdchunked"),
                 ("torture", "skopeo"), ("torture", "buildah")]
+DIALECTS = ["esgz", "minchunk", "external", "zstdchunked", "skopeo", "buildah", *layers.FORMS]
+BASE_WITHOUT_TABLE = ["gzip", "zstd", "tar"]
 
 
 class Images:
@@ -41,13 +48,15 @@ class Images:
 
     @staticmethod
     def path(name, form="esgz"):
-        """Repository and tag, to be put behind a registry's host."""
-        return f"{REPOSITORY}/{name}:{form}"
+        """Repository and tag, to be put behind a registry's host. Not all in one repository: tools
+        use what is there of a layer, whatever they say it is then."""
+        return f"{REPOSITORY}/{name}{'-plain' if form in layers.FORMS else ''}:{form}"
 
 
 def build(top):
     """Builds what is missing below top/build-ci; safe for several callers at once."""
-    sources = [torture.__file__, __file__]
+    sources = [torture.__file__, dialects.__file__, layers.__file__, pushing.estargz.__file__,
+               __file__]
     version = hashlib.sha256(b"".join(open(path, "rb").read() for path in sources)).hexdigest()[:16]
     parent = os.path.join(top, "build-ci", "images")
     os.makedirs(parent, exist_ok=True)
@@ -66,17 +75,21 @@ def build(top):
 def _build_all(images):
     work = os.path.join(images.dir, "work")
     os.makedirs(work)
-    layers = {"base": _base_layers(work), "torture": torture.layers(work)}
+    of_dialects = dialects.layers(work)
+    tars = {"base": _base_layers(work), "torture": torture.layers(work),
+            "dialects": [dense for dense, _ in of_dialects.values()]}
     writer = registry.Registry(os.path.join(work, "registry"), images.storage, writable=True)
     converter = Converter(os.path.join(work, "containerd"))
     try:
         writer.start()
         converter.start()
         os.makedirs(os.path.join(images.dir, "trees"))
-        jobs = []
-        for name, tars in layers.items():
+        jobs = _jobs_of_dialects(writer, of_dialects)
+        jobs += [_without_table(writer, "base", form, tars["base"])
+                 for form in BASE_WITHOUT_TABLE if form != "gzip"]
+        for name, paths in tars.items():
             layout = os.path.join(work, f"oci-{name}")
-            make_image(layout, name, tars)
+            make_image(layout, name, paths)
             jobs += _jobs(images, writer.host, converter, layout, name)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:
             for done in [pool.submit(job) for job in jobs]:
@@ -87,8 +100,36 @@ def _build_all(images):
     shutil.rmtree(work)
 
 
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _without_table(server, name, form, paths):
+    def push():
+        layers.push(server, f"{REPOSITORY}/{name}-plain",
+                    [layers.layer(_read(path), form) for path in paths], form)
+    return push
+
+
+def _jobs_of_dialects(server, of_dialects):
+    host, repository = server.host, f"{REPOSITORY}/dialects"
+
+    def generate(form, **options):
+        blobs = [pushing.estargz.build(layers.entries(dense), tar_format=dialects.PYTHON[dialect],
+                                       level=1, chunk_size=1 << 20, min_chunk_size=64_000, **options)
+                 for dialect, (dense, _) in of_dialects.items()]
+        pushing.push(host, repository, blobs, form)
+        if options:
+            pushing.push_external_tables(host, repository, blobs, form)
+
+    return [lambda: generate("minchunk"), lambda: generate("external", toc="external"),
+            *(_without_table(server, "dialects", form, [sparse for _, sparse in of_dialects.values()])
+              for form in layers.FORMS)]
+
+
 def _jobs(images, host, converter, layout, name):
-    """What is made of an image, side by side."""
+    """What is made of an image by others, side by side."""
     def convert():
         converter.push(layout, name, {
             f"{host}/{images.path(name)}": ESTARGZ,
@@ -97,14 +138,18 @@ def _jobs(images, host, converter, layout, name):
     def recompress():
         with containers_storage(f"{layout}-containers", layout, name) as containers:
             containers.push("skopeo", f"{host}/{images.path(name, 'skopeo')}")
-            if (name, "buildah") in ZSTD_CHUNKED:
+            if name != "base":
                 containers.push("buildah", f"{host}/{images.path(name, 'buildah')}")
+
+    def copy():
+        processes.run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:{name}",
+                       f"docker://{host}/{images.path(name, 'gzip')}"])
 
     def unpack():
         processes.run(["umoci", "unpack", "--image", f"{layout}:{name}",
                        os.path.join(images.dir, "trees", name)])
 
-    return [convert, recompress, unpack]
+    return [convert, recompress, unpack] + ([copy] if name == "base" else [])
 
 
 def _base_layers(work):

@@ -40,7 +40,7 @@ class Layer:
         self.tar.close()
 
 
-def _pattern(size, seed):
+def pattern(size, seed):
     """Bytes that compress, but not to nothing, and differ from place to place."""
     word = struct.Struct("<QQ")
     return b"".join(word.pack(seed, i * 2654435761 % (1 << 40)) for i in range(size // 16 + 1))[:size]
@@ -71,7 +71,7 @@ def _lower(path):
     layer.add("xattrs/large", data=b"x\n", xattrs={"user.large": b"L" * 3000})
     layer.directory("links/a")
     layer.directory("links/b")
-    layer.add("links/a/one", data=_pattern(100_000, 1))
+    layer.add("links/a/one", data=pattern(100_000, 1))
     layer.link("links/a/two", "links/a/one")
     layer.link("links/b/three", "links/a/two")
     layer.add("links/for-upper", data=b"the upper layer links here\n")
@@ -85,7 +85,7 @@ def _lower(path):
     layer.add("devices/pipe", tarfile.FIFOTYPE, mode=0o600)
     layer.directory("sizes")
     for size in (0, 1, 4095, 4096, 4097, 1 << 20, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, 9 << 20):
-        layer.add(f"sizes/{size}", data=_pattern(size, size))
+        layer.add(f"sizes/{size}", data=pattern(size, size))
     layer.add("sizes/zeros", data=bytes(6 << 20))
     layer.directory("whiteouts/kept")
     layer.add("whiteouts/removed", data=b"gone later\n")

@@ -109,6 +109,12 @@ class Varve:
         assert (report["wrong_units"], report["broken_indexes"], report["findings"]) == (0, 0, [])
         return report
 
+    def evict(self):
+        """What the quota takes first: everything of layers but what passes have left."""
+        for path in self.layer_files():
+            if not path.endswith(".spans"):
+                os.unlink(path)
+
     def pids(self):
         """Every living process of this configuration, also those that left their session."""
         marker = f"VARVE_RUN_DIR={self.env['VARVE_RUN_DIR']}".encode()
