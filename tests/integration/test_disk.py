@@ -74,6 +74,40 @@ def test_a_store_that_cannot_even_begin_is_refused_with_the_reason(lab, disk):
     assert program.store in said and "space" in said.lower()
 
 
+def test_a_pass_over_a_layer_that_finds_the_disk_full_keeps_its_index(lab, disk, face):
+    program = program_on(lab, disk)
+    server = lab.registry()
+    where = f"{server.host}/{lab.images.path('dialects', 'gzip')}"
+    disk.fill(leave=6 * MIB)
+    mount = program.mount(where, *LAZY, face)
+    assert "only its index is kept" in mount.text()
+    assert not all(layer["complete"] for layer in mount.status()["layers"])
+    trees.assert_same(trees.read(lab.images.tree("dialects")), trees.read(mount.dir))
+    mount.stop()
+    disk.relieve()
+    before = server.bytes_of_blobs()
+    again = program.mount(where, *LAZY, face)
+    assert server.bytes_of_blobs() == before
+    check(lab, again, "pax/sizes/large", "gnu/links/one", image="dialects")
+    again.stop()
+    program.verify()
+
+
+def test_an_index_that_finds_the_disk_full_is_refused_and_leaves_nothing(lab, disk):
+    program = program_on(lab, disk)
+    server = lab.registry()
+    program.mount(reference(lab, server), *LAZY).stop()
+    before = set(program.layer_files())
+    disk.fill(leave=0)
+    where = f"{server.host}/{lab.images.path('dialects', 'gzip')}"
+    said = program.refused(varve.LOCAL, where, *LAZY)
+    assert program.store in said and "space" in said.lower()
+    assert set(program.layer_files()) <= before
+    disk.relieve()
+    mount = program.mount(where, *LAZY)
+    check(lab, mount, "pax/sizes/large", "gnu/links/one", image="dialects")
+
+
 def test_a_store_on_a_read_only_file_system_serves_and_fetches_what_it_lacks(lab, disk, face):
     program = program_on(lab, disk)
     server = lab.registry()
