@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from lab import faults, readers, trees, varve
+from lab import faults, layers, readers, trees, varve
 
 pytestmark = pytest.mark.concurrent
 
@@ -77,6 +77,48 @@ def test_readers_of_a_registry_that_breaks_now_and_then_read_what_is_there(lab, 
         stop.set()
         trouble.join()
     assert [name for one in wrong for name in one] == []
+
+
+def test_many_readers_of_spans_at_once_all_read_what_is_there(lab, face, unpacked_files):
+    server = lab.registry()
+    program = lab.varve()
+    reference = f"{server.host}/{lab.images.path('dialects', 'gzip')}"
+    files = unpacked_files("dialects")
+    for options in ((), ("--no-background", "--prefetch=off")):
+        mount = program.mount(reference, "--plain-http", face, *options)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            wrong = pool.map(lambda seed: read_all(mount, files, seed), range(8))
+        assert [name for one in wrong for name in one] == []
+        assert [layer["failed_reads"] for layer in mount.status()["layers"]] == [0] * 4
+        mount.stop()
+        program.evict()
+
+
+def test_passes_over_the_same_layers_for_several_stores_at_once(lab, face):
+    server = lab.empty_registry()
+    names = ("ustar", "gnu", "pax")
+    blobs = {name: layers.layer(layers.tarball(f"{name}/{name}", content(name))) for name in names}
+    # Each has a layer of its own, one twice, and one that all have.
+    pushed = {name: layers.push(server, name, [blobs[name], blobs["pax"], blobs[name]])
+              for name in names}
+
+    def one(name):
+        program = lab.varve(name)
+        for _ in range(2):
+            mount = program.mount(pushed[name].reference, "--plain-http", face)
+            for path in {f"{name}/{name}", "pax/pax"}:
+                with open(mount.path(path), "rb") as file:
+                    assert file.read() == content(os.path.basename(path))
+            mount.stop()
+        return program.verify()["findings"]
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(one, names)) == [[]] * 3
+
+
+def content(name):
+    """More than a span, which no two names have in common."""
+    return random.Random(name).randbytes(1 << 20) * 5
 
 
 def test_reports_are_made_while_everything_is_read(lab, face, unpacked_files):
