@@ -6,8 +6,9 @@ that the registry sent, and the time. Needs root.
 usage: cold_mount.py --program VARVE --delay-line PROGRAM --directory DIR --tree DIR
                      [--links unshaped,shaped] [--rounds N]
 
-The index is that of an earlier pass over the layer, all of whose bytes were evicted since. Mounts
-are made as `varve mount --no-background --prefetch=off` makes them; page caches are dropped."""
+First with the index of an earlier pass in the store, all of whose bytes were evicted since; then
+with an empty store and the index in the registry, where `varve index push` has put it. Mounts are
+made as `varve mount --no-background --prefetch=off` makes them; page caches are dropped."""
 import argparse
 import os
 import statistics
@@ -20,7 +21,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "integration")]
 import network  # noqa: E402
 import plain  # noqa: E402
 import workloads  # noqa: E402
-from lab import registry  # noqa: E402
+from lab import processes, registry  # noqa: E402
 
 REPOSITORY = "bench/cold"
 MIDDLE = "middle-of-the-layer"
@@ -47,56 +48,68 @@ def read_middle(root):
         raise RuntimeError(f"{MIDDLE} has {size} bytes")
 
 
-def sent(server, since):
-    """Bytes of all answers and of the blobs among them, of the requests after the first ones."""
-    found = server.requests()[since:]
-    return (sum(size for _, _, _, size in found),
-            sum(size for method, path, _, size in found if method == "GET" and "/blobs/" in path))
-
-
 class Bench:
-    def __init__(self, options, net, server, work):
-        self.options, self.net, self.server = options, net, server
+    def __init__(self, options, net, server, layer, work):
+        self.options, self.net, self.server, self.layer = options, net, server, layer
         self.root, self.store = (os.path.join(work, name) for name in ("root", "store"))
+        self.reference = f"{server.host}/{REPOSITORY}:latest"
 
-    def mount(self):
-        plain.mount(self.options.program, f"{self.server.host}/{REPOSITORY}:latest", self.store,
-                    self.root, self.net.inside("client"))
+    def mount(self, *options):
+        plain.mount(self.options.program, self.reference, self.store, self.root,
+                    self.net.inside("client"), options)
+
+    def push_index(self):
+        processes.run([*self.net.inside("client"), self.options.program, "index", "push",
+                       "--plain-http", "--store", self.store, self.reference])
+
+    def sent(self, since):
+        """Bytes of answers after the first ones: of the layer, of other blobs, of the rest."""
+        layer = blobs = rest = 0
+        for method, path, _, size in self.server.requests()[since:]:
+            if method == "GET" and self.layer.digest in path:
+                layer += size
+            elif method == "GET" and "/blobs/" in path:
+                blobs += size
+            else:
+                rest += size
+        return {"bytes of the layer": layer, "bytes of index and config": blobs,
+                "bytes of manifests": rest}
 
     def first_mount(self):
         """A pass over all of the layer; the size of the index that it leaves."""
-        seconds = workloads.timed(self.mount)[0]
+        # The registry may have an index since the link before.
+        seconds = workloads.timed(self.mount, "--trust-indexes=none")[0]
         plain.unmount(self.options.program, self.root)
         layers = os.path.join(self.store, "layers")
         index = sum(os.path.getsize(os.path.join(layers, name)) for name in os.listdir(layers)
                     if name.endswith(".spans"))
         return seconds, index
 
-    def cold_mount(self):
-        plain.evict(self.store)
+    def cold_mount(self, is_empty):
+        (plain.forget if is_empty else plain.evict)(self.store)
         workloads.drop_caches()
         since = len(self.server.requests())
         mounting = workloads.timed(self.mount)[0]
-        at_mount = sent(self.server, since)[0]
         reading = workloads.timed(read_middle, self.root)[0]
-        total, blobs = sent(self.server, since)
         plain.unmount(self.options.program, self.root)
-        return {"mount s": mounting, "read s": reading, "bytes before the read": at_mount,
-                "bytes in all": total, "of them of blobs": blobs}
+        return {"mount s": mounting, "read s": reading, **self.sent(since)}
 
 
 def run_link(title, net, options, layer, work):
-    with network.registry_in(net, work, os.path.join(work, "storage")) as server:
-        bench = Bench(options, net, server, work)
+    with network.registry_in(net, work, os.path.join(work, "storage"), writable=True) as server:
+        bench = Bench(options, net, server, layer, work)
         seconds, index = bench.first_mount()
-        rounds = [bench.cold_mount() for _ in range(options.rounds)]
+        here = [bench.cold_mount(is_empty=False) for _ in range(options.rounds)]
+        bench.push_index()
+        away = [bench.cold_mount(is_empty=True) for _ in range(options.rounds)]
         plain.forget(bench.store)
     print(f"{title}: {len(layer.data)} bytes, first mount {seconds:.2f} s, index {index} bytes "
           f"({100 * index / len(layer.data):.3f} %)")
-    for name in rounds[0]:
-        value = statistics.median(one[name] for one in rounds)
-        print(f"  {name:24} {value:.3f}" if name.endswith(" s") else f"  {name:24} {value:.0f}",
-              flush=True)
+    print(f"  {'':28} {'index here':>14} {'in the registry':>16}")
+    for name in here[0]:
+        values = [statistics.median(one[name] for one in rounds) for rounds in (here, away)]
+        shown = [f"{value:.3f}" if name.endswith(" s") else f"{value:.0f}" for value in values]
+        print(f"  {name:28} {shown[0]:>14} {shown[1]:>16}", flush=True)
 
 
 def main():

@@ -33,11 +33,11 @@ class Layer:
         return pushing.push(server.host, name, [self], layers=[descriptor])
 
 
-def mount(program, reference, store, root, prefix=()):
+def mount(program, reference, store, root, prefix=(), options=()):
     """Until the mount is usable; nothing is fetched that nobody asked for."""
     os.makedirs(root, exist_ok=True)
     processes.run([*prefix, program, "mount", "--quiet", "--detach", "--plain-http",
-                   "--no-background", "--prefetch=off", "--store", store, reference, root])
+                   "--no-background", "--prefetch=off", "--store", store, *options, reference, root])
 
 
 def unmount(program, root):
