@@ -83,6 +83,26 @@ def contents(top):
     return sorted(found.splitlines())
 
 
+def plain_layout(lab):
+    """Layers without any table of contents, as umoci writes them."""
+    path = lab.path("plain")
+    images.make_image(path, "torture", torture.layers(lab.new("tars")))
+    processes.run(["chmod", "-R", "a+rX,go-w", path])
+    return path
+
+
+def test_a_normal_user_indexes_what_he_may_only_read(lab):
+    """Which needs no /dev/fuse."""
+    path = plain_layout(lab)
+    before = contents(path)
+    user = lab.user_varve()
+    user.prefix = readers.as_user(readers.NOBODY)
+    user.run("index", "create", "--store", user.store, f"oci:{path}:torture")
+    assert [name for name in user.layer_files() if name.endswith(".spans")]
+    assert contents(path) == before
+    user.verify()
+
+
 @pytest.mark.parametrize("kind", ["oci", "oci-archive", "plain"])
 def test_a_normal_user_mounts_what_he_may_only_read(lab, layout, made, kind):
     """A directory of somebody else's; of layers with and without a table of contents."""
@@ -91,8 +111,7 @@ def test_a_normal_user_mounts_what_he_may_only_read(lab, layout, made, kind):
         path = lab.path("layout.tar")
         places.copy(f"oci:{layout}:torture", f"oci-archive:{path}:torture")
     elif kind == "plain":
-        path = lab.path("plain")
-        images.make_image(path, "torture", torture.layers(lab.new("tars")))
+        path = plain_layout(lab)
     processes.run(["chmod", "-R", "a+rX,go-w", path])
     before = contents(path)
     user = lab.user_varve()
