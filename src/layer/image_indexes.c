@@ -191,7 +191,8 @@ static int open_image(
 		opening->options->progress(opening->options->arg, IMAGE_RESOLVING, 0, 0);
 	if (image_open_source(opening, &opening->source, err) < 0 ||
 		image_manifest_find(opening, &indexing->image, err) < 0 ||
-		image_artifacts_new(&opening->artifacts, err) < 0)
+		image_artifacts_new(&opening->artifacts, err) < 0 ||
+		image_soci_new(&opening->soci, err) < 0)
 		return -1;
 	opening->image = &indexing->image;
 	indexes->manifest = indexing->image.digest;
@@ -244,6 +245,7 @@ void image_indexes_close(struct image_indexes *indexes)
 	for (size_t i = 0; i < indexes->n_layers; i++)
 		buffer_free(&indexes->layers[i].file);
 	free(indexes->layers);
+	image_soci_free(indexing->opening.soci);
 	image_artifacts_free(indexing->opening.artifacts);
 	image_manifest_clear(&indexing->image);
 	image_source_free(indexing->opening.source);
