@@ -356,9 +356,47 @@ static int assemble(struct assembly *assembly, struct tree **tree, struct error 
 	return add_tree(assembly, tree, err);
 }
 
+/* Layers that do not fit together although each looks like one: is that because of a claim? */
+static bool is_worth_a_pass(const struct assembly *assembly, const struct error *err)
+{
+	if (err->kind != ERROR_FORMAT || !assembly->layers)
+		return false;
+	for (size_t i = 0; i < assembly->n_layers; i++)
+		if (assembly->layers[i] &&
+			layer_trust(assembly->layers[i]) == LAYER_REPOSITORY_TRUSTED)
+			return true;
+	return false;
+}
+
+static int assemble_any_way(struct assembly *assembly, struct image_options *believing_nobody,
+	struct tree **tree, struct error *err)
+{
+	const struct image_opening opening = assembly->opening;
+	char name[IMAGE_NAME_TEXT_SIZE];
+	struct error why;
+
+	if (assemble(assembly, tree, &why) == 0)
+		return 0;
+	if (!is_worth_a_pass(assembly, &why)) {
+		if (err)
+			*err = why;
+		return -1;
+	}
+	log_warning("image %s: layers are read as a whole, as what is claimed of them makes no "
+		    "image: %s",
+		image_name_format(opening.options->name, name), why.message);
+	assembly_clear(assembly);
+	*believing_nobody = *opening.options;
+	believing_nobody->trust_indexes = false;
+	*assembly = (struct assembly){
+		.opening = {.context = opening.context, .options = believing_nobody}};
+	return assemble(assembly, tree, err);
+}
+
 int image_open(const struct image_context *context, const struct image_options *options,
 	struct image *out, struct error *err)
 {
+	struct image_options believing_nobody;
 	CLEANUP(assembly_clear)
 	struct assembly assembly = {.opening = {.context = context, .options = options}};
 	struct image image = {0};
@@ -367,7 +405,7 @@ int image_open(const struct image_context *context, const struct image_options *
 	image.place = options->name->place;
 	(void)image_name_format(options->name, image.reference);
 	store_hold_indexes(context->store);
-	result = assemble(&assembly, &image.tree, err);
+	result = assemble_any_way(&assembly, &believing_nobody, &image.tree, err);
 	store_release_indexes(context->store);
 	if (result < 0)
 		return error_prefix(err, "image %s", image.reference);

@@ -43,6 +43,8 @@ static void put_file(struct buffer *archive, const char *name, const void *data,
 
 static struct buffer make_blob(void)
 {
+	const struct tar_member link = {
+		.type = '1', .name = "link", .link_name = "etc/small", .mode = 0644, .mtime = 1};
 	CLEANUP(buffer_free) struct buffer archive = {0};
 	struct buffer blob = {0};
 
@@ -51,6 +53,7 @@ static struct buffer make_blob(void)
 	put_file(&archive, "etc/small", small, sizeof(small));
 	put_file(&archive, "large", large, sizeof(large));
 	put_file(&archive, "last", small + 1, 1);
+	archive_put(&archive, &link);
 	archive_put_end(&archive);
 	encode_frame(CODEC_GZIP, archive.data, archive.size, &blob);
 	return blob;
@@ -183,6 +186,11 @@ static void change_diff_id(struct span_index *index)
 static void change_span(struct span_index *index)
 {
 	index->spans[index->n_spans - 1].digest[3] ^= 1;
+}
+
+static void change_link(struct span_index *index)
+{
+	index->toc->entries[index->toc->n_entries - 1].link_name = "etc/nothing";
 }
 
 /* The same index, but for one thing that is not so. */
@@ -402,6 +410,28 @@ static void an_index_that_cannot_be_of_the_layer_is_not_used(void **state)
 	}
 }
 
+static void a_lie_that_makes_no_image_costs_a_pass(void **state)
+{
+	struct image_fixture *f = *state;
+	CLEANUP(buffer_free) struct buffer index = make_index(f);
+	CLEANUP(buffer_free) struct buffer wrong = lie(&index, change_link);
+	struct digest digest = push_image(f, "app");
+	struct image image;
+
+	push_index(f, "app", &digest, &wrong);
+	image = image_must_open(f, "app:v1", &lazy);
+	assert_int_equal(layer_trust(layer_of(&image)), LAYER_AUTHENTIC);
+	check_files(&image);
+	check_file(&image, "link", small, sizeof(small));
+
+	/* What the pass has found is what counts from then on. */
+	image_registry_away(f);
+	image_restart(f);
+	image = image_must_open(f, "app:v1", &offline);
+	assert_int_equal(layer_trust(layer_of(&image)), LAYER_AUTHENTIC);
+	check_files(&image);
+}
+
 static void an_answer_that_makes_no_sense_costs_a_pass(void **state)
 {
 	struct image_fixture *f = *state;
@@ -445,6 +475,7 @@ int main(void)
 		CLAIM_TEST(a_lie_about_a_file_is_found_out),
 		CLAIM_TEST(a_lie_about_what_a_span_decodes_to_is_found_out),
 		CLAIM_TEST(an_index_that_cannot_be_of_the_layer_is_not_used),
+		CLAIM_TEST(a_lie_that_makes_no_image_costs_a_pass),
 		CLAIM_TEST(an_answer_that_makes_no_sense_costs_a_pass),
 		CLAIM_TEST(a_mount_that_ends_does_not_wait_for_the_check),
 	};
