@@ -10,8 +10,9 @@ import tarfile
 import pytest
 
 from lab import faults, pushing, toc, torture, trees
+from lab.layers import Blob, layer
 from lab.pushing import soci
-from test_pass import is_complete, layer
+from test_pass import is_complete
 
 SPAN_SIZE = 256 << 10
 QUIET = ("--no-background", "--prefetch=off", "--plain-http")
@@ -126,7 +127,6 @@ def test_every_kind_of_ztoc_leads_to_that_tree(lab, form, tars):
 def test_an_image_of_real_tools_is_lazy_with_a_ztoc(lab, face, tmp_path):
     """umoci has compressed the layers."""
     from lab import images  # pylint: disable=import-outside-toplevel
-    from test_pass import Blob  # pylint: disable=import-outside-toplevel
     layout = str(tmp_path / "layout")
     images.make_image(layout, "torture", torture.layers(str(tmp_path)))
     server = lab.empty_registry()
