@@ -64,7 +64,8 @@ const struct option_spec mount_options[] = {
 		"read the password for --username from standard input", NULL},
 	{"allow-unverified", 0, OPTION_FLAG, AT(allow_unverified), NULL, NULL,
 		"DANGEROUS: also mount layers whose manifest has no digest of their table of "
-		"contents, so that nobody can tell whether their bytes are right",
+		"contents, or by their headers alone, so that nobody can tell whether their bytes "
+		"are right",
 		NULL},
 	{"read-timeout", 0, OPTION_DURATION, AT(read_timeout_ns), "TIME", NULL,
 		"a read that could not be served by then fails", "60s"},

@@ -148,6 +148,11 @@ MUST_CHECK int layer_spans_describe(const struct layer_blob *blob,
 MUST_CHECK int layer_spans_put_claim(const struct layer_blob *blob, const struct layer_claim *claim,
 	const uint8_t key[INDEX_KEY_SIZE], struct error *err);
 
+/* image_layer_tar.c: what the headers of plain tar say; its units have no digests. @digest: of all
+ * bytes that were read for it, the identity of the table. Nothing is verified. */
+MUST_CHECK int image_layer_tar(
+	const struct layer_blob *blob, struct toc **out, struct digest *digest, struct error *err);
+
 /* image_layer_pass.c: reads the blob as a whole, unless somebody else has just done that. */
 MUST_CHECK int image_layer_pass(const struct layer_blob *blob,
 	const struct detected_layer *detected, struct indexed_layer *out, struct error *err);

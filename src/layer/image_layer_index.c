@@ -115,15 +115,39 @@ static int trusted_index(const struct layer_blob *blob, const struct detected_la
 	return layer_index_open(layers_fd, key, out, err);
 }
 
+/* The same of plain tar, by its headers alone. */
+static int unverified_tar_index(
+	const struct layer_blob *blob, struct layer_index **out, struct error *err)
+{
+	CLEANUP(toc_freep) struct toc *toc = NULL;
+	int layers_fd = store_layers_fd(blob->opening->context->store);
+	uint8_t key[INDEX_KEY_SIZE];
+	const struct layer_index_build_options build = {
+		.key = key,
+		.blob = &blob->descriptor->digest,
+		.blob_size = blob->descriptor->size,
+	};
+	struct digest digest;
+
+	if (image_layer_tar(blob, &toc, &digest, err) < 0 ||
+		layer_index_key(&blob->descriptor->digest, "tar-unverified", &digest, key, err) <
+			0 ||
+		layer_index_build(layers_fd, toc, &build, err) < 0)
+		return error_prefix(err, "headers of the archive");
+	return layer_index_open(layers_fd, key, out, err);
+}
+
 /* Of a layer without a table of contents that the manifest vouches for: what it says of itself
  * counts only if the user takes that for enough. What was read here comes before what others say,
  * and that before reading all of it. */
 static int plain_index(const struct layer_blob *blob, const struct detected_layer *detected,
 	struct indexed_layer *out, struct error *err)
 {
+	bool is_tar = detected->format == LAYER_FORMAT_TAR;
+	bool allow_unverified = blob->opening->options->allow_unverified;
 	bool found = false;
 
-	if (blob->opening->options->allow_unverified &&
+	if (allow_unverified && !is_tar &&
 		unverified_index(blob, detected, &found, &out->index, err) < 0)
 		return -1;
 	if (found) {
@@ -137,7 +161,13 @@ static int plain_index(const struct layer_blob *blob, const struct detected_laye
 	if (!out->index && blob->opening->options->trust_indexes &&
 		image_layer_claimed(blob, detected, out, err) < 0)
 		return -1;
-	return out->index ? 0 : image_layer_pass(blob, detected, out, err);
+	if (out->index)
+		return 0;
+	if (allow_unverified && is_tar) {
+		out->trust = LAYER_UNVERIFIED;
+		return unverified_tar_index(blob, &out->index, err);
+	}
+	return image_layer_pass(blob, detected, out, err);
 }
 
 int image_layer_index(const struct layer_blob *blob, struct indexed_layer *out, struct error *err)
