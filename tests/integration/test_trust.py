@@ -26,6 +26,8 @@ INDEX = "application/vnd.varve.layer-index.v1"
 LAYER_ANNOTATION = "dev.varve.layer-index.layer-digest"
 EMPTY = "application/vnd.oci.empty.v1+json"
 LAZY = ("--plain-http", "--no-background", "--prefetch=off")
+# Time to read something before the check has read the whole layer, 13 MB.
+SLOWLY = "--background-limit=3M/s" if varve.SLOWNESS == 1 else "--background-limit=2M/s"
 FILES = 24
 SIZE = 1 << 20
 LIED_ABOUT = "data/07"
@@ -245,7 +247,7 @@ def test_a_lie_is_found_out_and_then_nothing_of_the_layer_is_read(lab, face, lay
     lying = lie(kind)
     place = put(lying)
     program = lab.varve()
-    mount = program.mount(place.reference, "--plain-http", "--background-limit=1M/s", face)
+    mount = program.mount(place.reference, "--plain-http", SLOWLY, face)
     path = mount.path("data/01")
     # Believed, and cached by the kernel.
     assert read(path) == contents(1)
@@ -290,8 +292,7 @@ sys.stdin.read()
 
 def test_pages_of_a_mapped_file_go_on_the_fuse_face(lab, lie, put):
     place = put(lie("mode"))
-    mount = lab.varve().mount(place.reference, "--plain-http", "--background-limit=1M/s",
-                              "--face=fuse")
+    mount = lab.varve().mount(place.reference, "--plain-http", SLOWLY, "--face=fuse")
     path = mount.path("data/01")
     # Not in this process: who touches the mapping afterwards gets SIGBUS.
     with subprocess.Popen([sys.executable, "-c", MAPS, path], stdin=subprocess.PIPE,
