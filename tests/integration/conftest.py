@@ -31,14 +31,22 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "concurrent: about threads; runs under ThreadSanitizer too")
     config.addinivalue_line("markers", "limit(seconds): more time than usual")
     config.addinivalue_line("markers", "plain: with sanitizers only in the long run")
+    config.addinivalue_line("markers", "one_face: on the EROFS face, whose reads are the kernel's, "
+                                       "with sanitizers only in the long run")
+
+
+def is_left_out(item):
+    drawn = item.callspec.params if hasattr(item, "callspec") else {}
+    return item.get_closest_marker("plain") or \
+        (item.get_closest_marker("one_face") and drawn.get("face") == "erofs")
 
 
 def pytest_collection_modifyitems(config, items):
     if varve.SLOWNESS == 1 or config.getoption("--long"):
         return
-    left_out = [item for item in items if item.get_closest_marker("plain")]
+    left_out = [item for item in items if is_left_out(item)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("plain")]
+    items[:] = [item for item in items if not is_left_out(item)]
 
 
 class OutOfTime(Exception):

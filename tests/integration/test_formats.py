@@ -18,6 +18,7 @@ def mounted(lab, image, form, *options):
     return mount
 
 
+@pytest.mark.one_face
 @pytest.mark.parametrize("image,form", images.ZSTD_CHUNKED)
 def test_zstd_chunked_layers_are_what_umoci_unpacks_of_the_gzip_twin(lab, face, image, form,
                                                                      unpacked):
@@ -49,6 +50,7 @@ def test_a_zstd_chunked_file_is_read_without_the_rest(lab, face, form):
     assert 0 < fetched < size
 
 
+@pytest.mark.one_face
 @pytest.mark.parametrize("form", ["zstdchunked", "skopeo"])
 def test_reading_a_whole_zstd_chunked_image_takes_few_requests(lab, face, form):
     """Chunks of zeros, and headers between files, do not break ranges apart."""

@@ -9,6 +9,7 @@ from lab import images, toc, trees
 WHOLE_SECONDS = {"esgz", "minchunk", "external", "zstdchunked"}
 
 
+@pytest.mark.one_face
 @pytest.mark.parametrize("form", images.DIALECTS)
 def test_every_dialect_of_tar_is_what_umoci_unpacks_of_its_gzip_twin(lab, face, form, unpacked):
     server = lab.registry()

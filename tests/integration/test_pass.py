@@ -25,6 +25,7 @@ def is_complete(mount):
     return all(layer["complete"] for layer in mount.status()["layers"])
 
 
+@pytest.mark.one_face
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.limit(240)
 def test_a_plain_image_is_what_umoci_unpacks_and_needs_one_pass(lab, face, form, tars):

@@ -32,6 +32,7 @@ def is_complete(mount):
     return all(one["complete"] for one in mount.status()["layers"])
 
 
+@pytest.mark.one_face
 @pytest.mark.parametrize("form", ["gzip", "pigz", "members", "frames", "tar"])
 def test_a_file_of_an_evicted_layer_costs_exactly_one_span(lab, face, form, lower):
     server = lab.empty_registry()

@@ -241,6 +241,7 @@ def test_without_background_a_layer_is_checked_once_all_of_it_was_read(lab, face
     wait_for_trust(mount, "authentic")
 
 
+@pytest.mark.one_face
 @pytest.mark.concurrent
 @pytest.mark.parametrize("kind", ["name", "mode", "size", "place", "digest"])
 def test_a_lie_is_found_out_and_then_nothing_of_the_layer_is_read(lab, face, layer, lie, put, kind):
