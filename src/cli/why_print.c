@@ -70,6 +70,7 @@ static void print_units(const struct screen *screen, const struct json *report)
 		size_format(number_in(units, "present_size"), present),
 		size_format(number_in(units, "size"), size));
 	screen_line(screen, "  %s", access_format(layer, access));
+	screen_put(screen, STYLE_PLAIN, "  ");
 	screen_wrap(screen, 2, STYLE_PLAIN, trust_format(layer, trust));
 	screen_put(screen, STYLE_DIM, "  %8s %12s %9s  %-7s  %-22s %s", "UNIT", "FILE OFFSET",
 		"SIZE", "", "RANGE OF THE BLOB", "SHA-256");

@@ -198,7 +198,7 @@ def test_a_second_node_mounts_without_reading_the_layer(lab, face, layer, index,
         ("repository-trusted", "varve", pushing.sha256(index))
     assert program.why(mount.path("data/10"))["layer"]["trust"] == "repository-trusted"
     said = program.run("why", mount.path("data/10")).stdout
-    assert "repository-trusted (varve index" in said
+    assert "\n  its index is repository-trusted (varve index" in said
     assert "repository-trusted (varve index" in program.run(
         "status", "--store", program.store).stdout
     mount.stop()
