@@ -276,12 +276,13 @@ static void pass(struct tar_reader *reader, uint64_t size)
 static int take_payload(struct tar_reader *reader, const uint8_t *data, size_t size, size_t *taken,
 	struct error *err)
 {
-	const struct tar_segment *segment = &reader->map.segments[reader->segment];
 	uint64_t left = reader->payload_left;
 	int result = 0;
 
 	/* A segment that is there is never exhausted. */
 	if (reader->payload && reader->segment < reader->map.n) {
+		const struct tar_segment *segment = &reader->map.segments[reader->segment];
+
 		left = segment->size - reader->segment_done;
 		*taken = size < left ? size : (size_t)left;
 		result = reader->payload(reader->arg, &reader->entry,
