@@ -170,12 +170,15 @@ static void bytes_that_cannot_be_kept_fail_with_a_record(void **state)
 
 	(void)state;
 	layer_fixture_open(&f, &(struct layer_fixture_options){.keeps_nothing = true});
-	for (uint64_t i = 0; i < 20; i++)
-		reading_start(&readings[i], &f, i, 20);
-	for (uint64_t i = 0; i < 20; i++) {
-		kind = reading_join(&readings[i], &f);
-		assert_true(kind == ERROR_NONE || kind == ERROR_NO_SPACE);
-		n_failed += kind == ERROR_NO_SPACE;
+	/* Readers that happen to come one after another are all served. */
+	for (int round = 0; round < 100 && n_failed == 0; round++) {
+		for (uint64_t i = 0; i < 20; i++)
+			reading_start(&readings[i], &f, i, 20);
+		for (uint64_t i = 0; i < 20; i++) {
+			kind = reading_join(&readings[i], &f);
+			assert_true(kind == ERROR_NONE || kind == ERROR_NO_SPACE);
+			n_failed += kind == ERROR_NO_SPACE;
+		}
 	}
 	assert_true(n_failed > 0);
 	assert_int_equal(layer_failures(f.layer, &failure, 1), 1);
