@@ -24,7 +24,7 @@ class Request:
     peer_certificate: dict
     at: float = dataclasses.field(default_factory=time.monotonic)
     status: int = 0
-    sent: int = 0  # bytes of the body
+    sent: int = 0  # bytes of the body: counted before anybody can have read them
 
     @property
     def is_blob(self):
@@ -233,8 +233,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
             request.sent += len(body)
+            self.wfile.write(body)
 
     def pass_on(self, request, fault):
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.upstream, timeout=60)
@@ -256,9 +256,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         start = re.match(r"bytes (\d+)-", answer.getheader("Content-Range", ""))
         pieces = iter(lambda: answer.read(PIECE), b"")
         for piece in fault.body(request, int(start[1]) if start else 0, pieces):
+            request.sent += len(piece)
             self.wfile.write(piece)
             self.wfile.flush()
-            request.sent += len(piece)
 
 
 class _Server(http.server.ThreadingHTTPServer):
