@@ -16,10 +16,26 @@ void progress_begin(struct progress *progress, const char *reference, bool quiet
 	};
 }
 
+enum { BAR_WIDTH = 16 }; /* 80 columns have room for the rest of the line */
+
+/* "[====            ]" */
+static const char *bar_of(unsigned percent, char out[BAR_WIDTH + 3])
+{
+	unsigned n_full = percent * BAR_WIDTH / 100;
+
+	out[0] = '[';
+	for (unsigned i = 0; i < BAR_WIDTH; i++)
+		out[1 + i] = i < n_full ? '=' : ' ';
+	out[BAR_WIDTH + 1] = ']';
+	out[BAR_WIDTH + 2] = '\0';
+	return out;
+}
+
 static void format_step(const struct progress *progress, enum image_step step, size_t n,
 	size_t total, char *out, size_t size)
 {
-	char done[QUANTITY_TEXT_SIZE], all[QUANTITY_TEXT_SIZE];
+	char all[QUANTITY_TEXT_SIZE];
+	char bar[BAR_WIDTH + 3];
 
 	switch (step) {
 	case IMAGE_RESOLVING:
@@ -33,9 +49,9 @@ static void format_step(const struct progress *progress, enum image_step step, s
 		break;
 	case IMAGE_READING:
 		if (progress->screen.redraws)
-			(void)snprintf(out, size, "reading layers %s: %s of %s (%u%%)",
-				progress->unindexed, size_format(n, done), size_format(total, all),
-				percent_of(n, total));
+			(void)snprintf(out, size, "reading layers %s: %s %3u%% of %s",
+				progress->unindexed, bar_of(percent_of(n, total), bar),
+				percent_of(n, total), size_format(total, all));
 		else
 			(void)snprintf(out, size, "reading layers %s", progress->unindexed);
 		break;

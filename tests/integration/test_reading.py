@@ -53,7 +53,7 @@ def test_a_pass_that_is_interrupted_ends_soon_and_leaves_nothing(lab, number):
         assert file.read() == data
 
 
-READING = re.compile(r"reading layers that nobody has indexed: [^(]*\((\d+)%\)")
+READING = re.compile(r"reading layers that nobody has indexed: \[=* *\] +(\d+)% of ")
 
 
 def test_one_line_on_a_terminal_is_about_all_layers_that_are_read(lab):
@@ -76,7 +76,7 @@ def test_one_line_on_a_terminal_is_about_all_layers_that_are_read(lab):
     shown = [int(percent) for percent in READING.findall(said)]
     assert shown and shown[-1] == 100, said
     # The whole may grow while layers are looked at, so it is not asked that the share only grows.
-    assert "indexing" not in said[said.index("reading layers"):said.index("(100%)")], said
+    assert "indexing" not in said[said.index("reading layers"):said.index("100% of")], said
 
 
 def read_all(terminal):
